@@ -1,0 +1,1 @@
+"""ostinato: music by masked acoustic token modeling."""

@@ -1,0 +1,111 @@
+"""The nouns of the system: audio, the grid, codes, masks and takes. No maths lives here."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from .config import config, knob
+from .errors import AudioError
+
+Wave: TypeAlias = Float[Tensor, "batch channel sample"]
+Signal: TypeAlias = Float[Tensor, "batch sample"]
+Codes: TypeAlias = Int[Tensor, "batch codebook frame"]
+Mask: TypeAlias = Bool[Tensor, "batch codebook frame"]
+Logits: TypeAlias = Float[Tensor, "batch codebook frame vocab"]
+Predict: TypeAlias = Callable[[Codes, Mask], Logits]
+Watch: TypeAlias = Callable[[int, Codes, Mask], None]
+
+
+@dataclass(frozen=True)
+class Audio:
+    """A sound: samples within about -1 to 1 at a sample rate; one item, or a batch of equal length.
+
+    Raises:
+        AudioError: there are no samples or channels, a sample is not a number, or the rate is not positive.
+    """
+
+    wave: Wave
+    sample_rate: int
+
+    def __post_init__(self) -> None:
+        if self.wave.ndim != 3 or 0 in self.wave.shape:
+            raise AudioError(f"audio needs at least one sample and one channel, got shape {tuple(self.wave.shape)}")
+        if self.sample_rate < 1:
+            raise AudioError(f"a sample rate must be at least 1 Hz, got {self.sample_rate}")
+        if not bool(torch.isfinite(self.wave).all()):
+            where = int((~torch.isfinite(self.wave)).any(1).any(0).nonzero()[0])
+            raise AudioError(f"audio must be finite numbers, got NaN or infinity at {where / self.sample_rate:.3f} s")
+
+    @property
+    def channels(self) -> int:
+        return self.wave.shape[1]
+
+    @property
+    def samples(self) -> int:
+        return self.wave.shape[2]
+
+    @property
+    def seconds(self) -> float:
+        return self.samples / self.sample_rate
+
+
+@config
+class Grid:
+    """The raster of tokens. The only place where seconds become frames."""
+
+    sample_rate: int = knob(44100, "samples in a second", unit="Hz", low=1)
+    hop: int = knob(768, "samples in a frame", low=1)
+    codebooks: int = knob(12, "tokens in a frame, coarsest first", low=1)
+    vocabulary: int = knob(1024, "values a token can take", low=2)
+
+    def frames(self, seconds: float) -> int:
+        """Frames that cover `seconds`, rounded up; `frames(seconds(n)) == n`.
+
+        Rounds to whole samples first, so that float error never adds a frame.
+        """
+        return self.frames_of(round(seconds * self.sample_rate))
+
+    def frames_of(self, samples: int) -> int:
+        """Frames that cover `samples` samples, rounded up."""
+        return -(-samples // self.hop)
+
+    def seconds(self, frames: int) -> float:
+        """The time at which frame number `frames` starts."""
+        return frames * self.hop / self.sample_rate
+
+    @property
+    def rate(self) -> float:
+        """Frames in a second, in Hz."""
+        return self.sample_rate / self.hop
+
+    @property
+    def bits_per_second(self) -> float:
+        """What one codebook of one channel costs when its tokens are packed."""
+        return self.rate * math.log2(self.vocabulary)
+
+
+@dataclass(frozen=True)
+class Take:
+    """One result: its sound, its tokens, and all that is needed to make it again.
+
+    `codes` and `mask` have one row a side: mono 1, stereo 2 (mid, then side). `settings` is plain
+    data: prompt, sampler settings and whatever the door added.
+    """
+
+    audio: Audio
+    codes: Codes
+    mask: Mask
+    seed: int
+    settings: dict[str, Any] = field(default_factory=dict)
+    model: str = ""
+    parent: str | None = None
+
+    def replace(self, **changes: Any) -> "Take":
+        """A copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
