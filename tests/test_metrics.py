@@ -1,0 +1,153 @@
+"""Laws of the metrics: what a copy scores, what changes nothing, what order things come in, what is refused."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from jaxtyping import TypeCheckError
+
+from ostinato.errors import AudioError, OstinatoError
+from ostinato.metrics import (
+    align,
+    bits_per_token,
+    delay,
+    mel_distance,
+    perplexity,
+    si_sdr,
+    token_bits,
+    unigram,
+    unigram_entropy,
+)
+
+RATE = 44100
+
+
+def noise(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)) * 0.1
+
+
+def draws(*shape: int, vocabulary: int, seed: int = 0) -> torch.Tensor:
+    return torch.randint(0, vocabulary, shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_a_perfect_copy_scores_the_perfect_score():
+    sound = noise(2, 9000)
+    assert mel_distance(sound, sound.clone(), RATE).tolist() == [0, 0]
+    assert si_sdr(sound, sound.clone()).tolist() == [math.inf, math.inf]
+    assert delay(sound, sound.clone(), 50).tolist() == [0, 0]
+    assert torch.equal(align(sound, sound.clone(), 50), sound)
+
+
+def test_mel_distance_is_symmetric_and_grows_with_the_noise():
+    sound, hiss = noise(1, 9000), noise(1, 9000, seed=1)
+    near, far = sound + 0.05 * hiss, sound + 0.5 * hiss
+    assert 0 < mel_distance(sound, near, RATE) < mel_distance(sound, far, RATE)
+    torch.testing.assert_close(mel_distance(sound, far, RATE), mel_distance(far, sound, RATE))
+
+
+def test_six_decibels_cost_three_tenths_of_mel_distance_on_a_sound_that_fills_every_band():
+    sound = noise(1, RATE)
+    assert mel_distance(sound, sound / 2, RATE).item() == pytest.approx(math.log10(2), abs=0.04)
+
+
+def test_a_copy_of_silence_is_perfect_and_silence_is_far_from_sound():
+    silence = torch.zeros(1, 3000)
+    assert mel_distance(silence, silence, RATE).item() == 0
+    assert mel_distance(noise(1, 3000), silence, RATE).item() > 2
+
+
+def test_a_twentieth_of_a_second_has_a_mel_distance():
+    assert mel_distance(noise(1, 2205), noise(1, 2205, seed=1), RATE).isfinite().all()
+
+
+def test_an_item_scores_the_same_alone_and_in_a_batch():
+    reference, estimate = noise(3, 6000), noise(3, 6000, seed=1)
+    for score in (si_sdr, lambda a, b: mel_distance(a, b, RATE), lambda a, b: delay(a, b, 99)):
+        torch.testing.assert_close(score(reference, estimate)[1:2], score(reference[1:2], estimate[1:2]))
+
+
+def test_si_sdr_sees_neither_gain_nor_offset():
+    sound = noise(1, 6000)
+    worse = sound + noise(1, 6000, seed=1)
+    torch.testing.assert_close(si_sdr(sound, worse), si_sdr(sound, 7 * worse + 0.3), atol=1e-3, rtol=0)
+
+
+def test_si_sdr_is_the_level_of_uncorrelated_noise():
+    sound, hiss = noise(1, 200000), noise(1, 200000, seed=1)
+    assert si_sdr(sound, sound + 0.1 * hiss).item() == pytest.approx(20, abs=0.2)
+    assert si_sdr(sound, torch.zeros_like(sound)).item() == -math.inf
+
+
+@pytest.mark.parametrize("late", [-40, -1, 0, 7, 40])
+def test_align_undoes_a_delay(late: int):
+    source = noise(1, 5200)
+    reference, estimate = source[:, 100:5100], source[:, 100 - late : 5100 - late]
+    assert delay(reference, estimate, 40).tolist() == [late]
+    inner = slice(40, -40)
+    torch.testing.assert_close(align(reference, -0.5 * -estimate, 40)[:, inner], 0.5 * reference[:, inner])
+
+
+def test_delay_looks_no_further_than_it_may():
+    source = noise(1, 5200)
+    assert abs(delay(source[:, 100:5100], source[:, :5000], 40).item()) <= 40
+
+
+def test_the_entropy_of_even_use_is_the_bits_of_the_vocabulary_and_of_one_value_nothing():
+    even = torch.arange(64).repeat(2)[None, None]
+    codes = torch.cat([even, torch.full_like(even, 5)], dim=1)
+    torch.testing.assert_close(unigram_entropy(codes, 64), torch.tensor([6.0, 0.0]))
+    torch.testing.assert_close(perplexity(codes, 64), torch.tensor([64.0, 1.0]))
+
+
+def test_unigram_counts_each_codebook_on_its_own():
+    codes = torch.tensor([[[0, 0, 1], [2, 2, 2]], [[1, 1, 1], [2, 2, 0]]])
+    torch.testing.assert_close(unigram(codes, 3), torch.tensor([[2 / 6, 4 / 6, 0], [1 / 6, 0, 5 / 6]]))
+
+
+def test_the_unigram_as_logits_costs_the_unigram_entropy():
+    codes = draws(2, 3, 50, vocabulary=8)
+    logits = unigram(codes, 8).log()[None, :, None].expand(2, 3, 50, 8)
+    torch.testing.assert_close(
+        bits_per_token(logits, codes, torch.ones_like(codes, dtype=torch.bool)), unigram_entropy(codes, 8)
+    )
+
+
+def test_even_logits_cost_the_bits_of_the_vocabulary():
+    codes = draws(1, 2, 9, vocabulary=16)
+    torch.testing.assert_close(token_bits(torch.ones(1, 2, 9, 16), codes), torch.full((1, 2, 9), 4.0))
+
+
+def test_bits_count_hidden_cells_only():
+    codes = draws(1, 2, 9, vocabulary=4)
+    sure = torch.nn.functional.one_hot(codes, 4) * 100.0
+    mask = torch.zeros(1, 2, 9, dtype=torch.bool)
+    mask[:, :, 3] = True
+    wrong_elsewhere = torch.where(mask[..., None], sure, -sure)
+    assert bits_per_token(wrong_elsewhere, codes, mask).tolist() == [0, 0]
+    assert (bits_per_token(wrong_elsewhere, codes, ~mask) > 50).all()
+
+
+@pytest.mark.parametrize("score", [si_sdr, lambda a, b: mel_distance(a, b, RATE), lambda a, b: align(a, b, 9)])
+def test_no_samples_and_lengths_that_differ_are_refused(score: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]):
+    with pytest.raises(AudioError, match=r"at least one sample, got \(1, 0\)"):
+        _ = score(torch.zeros(1, 0), torch.zeros(1, 0))
+    with pytest.raises((AudioError, TypeCheckError)):
+        _ = score(noise(1, 5), noise(1, 1))
+
+
+def test_silence_is_refused_by_item_where_it_leaves_nothing_to_say():
+    half = torch.cat([noise(1, 100), torch.zeros(1, 100)])
+    with pytest.raises(AudioError, match=r"si_sdr needs a reference that sounds; items \[1\] are silent"):
+        _ = si_sdr(half, half)
+    with pytest.raises(AudioError, match=r"delay needs an estimate that sounds; items \[1\]"):
+        _ = delay(noise(2, 100), half, 5)
+
+
+def test_no_tokens_foreign_tokens_and_nothing_hidden_are_refused():
+    with pytest.raises(OstinatoError, match="at least one token"):
+        _ = perplexity(torch.zeros(0, 4, 5, dtype=torch.long), 8)
+    with pytest.raises(OstinatoError, match=r"0 to 7 .* got 0 to 8"):
+        _ = unigram_entropy(torch.tensor([[[0, 8]]]), 8)
+    with pytest.raises(OstinatoError, match=r"codebooks \[1\] have none"):
+        _ = bits_per_token(torch.zeros(1, 2, 1, 4), torch.zeros(1, 2, 1).long(), torch.tensor([[[True], [False]]]))
