@@ -2,7 +2,6 @@
 
 import os
 import struct
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -89,16 +88,17 @@ def test_a_chunk_that_lies_about_its_size_ends_the_search(tmp_path: Path):
     assert riff.comment(path) == ""
 
 
-@pytest.mark.parametrize(("name", "subtype"), [("a.wav", "FLOAT"), ("a.wav", None), ("a.flac", None)])
-def test_the_same_sound_is_the_same_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, subtype: str | None
-):
+@pytest.mark.parametrize(("name", "subtype"), [("a.wav", None), ("a.flac", None)])
+def test_the_same_sound_is_the_same_file(tmp_path: Path, name: str, subtype: str | None):
     _ = audiofile.write(tmp_path / name, noise(), about={"seed": 1}, subtype=subtype)
     first = audiofile.sha256(tmp_path / name)
-    if subtype == "FLOAT":
-        time.sleep(1.05)
     _ = audiofile.write(tmp_path / name, noise(), about={"seed": 1}, subtype=subtype)
     assert audiofile.sha256(tmp_path / name) == first
+
+
+def test_a_float_file_does_not_hold_the_time_of_writing(tmp_path: Path):
+    _ = audiofile.write(tmp_path / "a.wav", noise(), subtype="FLOAT")
+    assert struct.unpack_from("<I", (tmp_path / "a.wav").read_bytes().split(b"PEAK")[1], 8) == (0,)
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.flac"])
@@ -116,7 +116,7 @@ def test_a_float_file_keeps_a_loud_sound_as_it_is(tmp_path: Path):
     assert torch.equal(audiofile.read(tmp_path / "a.wav").wave, noise(level=2.0).wave)
 
 
-@pytest.mark.parametrize("size", [1, 999, 5000, 10_000])
+@pytest.mark.parametrize("size", [13, 999, 5000, 10_000])
 def test_blocks_joined_are_the_whole(tmp_path: Path, size: int):
     _ = audiofile.write(tmp_path / "a.flac", noise())
     pieces = list(audiofile.blocks(tmp_path / "a.flac", size))
