@@ -1,0 +1,162 @@
+"""Chance that is looked up, not drawn: every number is a hash of who asks, so order, batch and device do not matter.
+
+No generator has a state, and nothing here touches the global random numbers of torch, numpy or Python.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from .errors import ConfigError
+
+_GOLDEN = 0x9E3779B97F4A7C15 - 2**64  # odd, close to 2**64 / golden ratio: spreads neighbours far apart
+_START = 0x243F6A8885A308D3  # digits of pi, so that seed 0 is as good as any
+_GUESS, _CHOICE = 1, 2
+_BLOCK = 1 << 17  # values made at a time, so that they stay in the cache
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Gumbel noise for a sampler, a function of (seed of the row, step, codebook, frame, token) and of nothing else.
+
+    A row has the same noise alone and in a batch, and a window of a long grid the noise that the whole grid has
+    there. Values lie within -2.9 to 16.7, so that 0 times noise is 0.
+
+    Args:
+        seeds: one for each row of the batch, 0 to 2**64 - 1.
+        first_frame: where in the whole grid the first frame lies; any integer.
+        period: length of a circular grid in frames; frame numbers wrap at it. None is a grid with two ends.
+        first_codebook: where in the whole grid the first codebook lies.
+
+    Raises:
+        ConfigError: a seed is out of range, or the period is below 1.
+    """
+
+    seeds: Sequence[int]
+    first_frame: int = 0
+    period: int | None = None
+    first_codebook: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "seeds", tuple(_checked(seed) for seed in self.seeds))
+        if self.period is not None and self.period < 1:
+            raise ConfigError(f"the period of noise must be at least 1 frame, got {self.period}")
+
+    def guess(
+        self, step: int, codebooks: int, frames: int, vocab: int, device: torch.device | str | None = None
+    ) -> Float[Tensor, "batch codebook frame vocab"]:
+        """Noise for which token a cell gets, for every cell of the grid."""
+        everywhere = torch.ones(len(self.seeds), codebooks, frames, dtype=torch.bool, device=device)
+        return self.guess_at(step, everywhere, vocab).view(len(self.seeds), codebooks, frames, vocab)
+
+    def guess_at(
+        self, step: int, mask: Bool[Tensor, "batch codebook frame"], vocab: int
+    ) -> Float[Tensor, "hidden vocab"]:
+        """The same as `guess(...)[mask]`, at the cost of the hidden cells only.
+
+        Raises:
+            ConfigError: there is not one seed for each row of the mask.
+        """
+        if mask.shape[0] != len(self.seeds):
+            raise ConfigError(f"noise needs one seed for each of {mask.shape[0]} rows, got {len(self.seeds)} seeds")
+        return _gumbel(self._keys(_GUESS, step, mask.shape[1], mask.shape[2], mask.device)[mask], vocab)
+
+    def choice(
+        self, step: int, codebooks: int, frames: int, device: torch.device | str | None = None
+    ) -> Float[Tensor, "batch codebook frame"]:
+        """Noise for which guesses stay, one value for every cell of the grid."""
+        keys = self._keys(_CHOICE, step, codebooks, frames, device)
+        return _gumbel(keys.flatten(), 1).view(keys.shape)
+
+    def _keys(
+        self, purpose: int, step: int, codebooks: int, frames: int, device: torch.device | str | None
+    ) -> Int[Tensor, "batch codebook frame"]:
+        frame = torch.arange(frames, device=device) + self.first_frame
+        if self.period is not None:
+            frame = frame % self.period
+        codebook = torch.arange(codebooks, device=device) + self.first_codebook
+        rows = _begin(self.seeds, device)
+        for value in _integers((purpose, step), device):
+            rows = _stir(rows, value)
+        return _stir(_stir(rows[:, None], codebook)[:, :, None], frame)
+
+
+def derive(seed: int, *path: int) -> int:
+    """A new seed for a part of the work, such as a take or a stage: 0 to 2**63 - 1, a function of seed and path.
+
+    Raises:
+        ConfigError: the seed is out of range.
+    """
+    key = _begin([_checked(seed)])
+    for value in _integers(path):
+        key = _stir(key, value)
+    return int(key) % 2**63
+
+
+def shuffled(count: int, seed: int) -> Int[Tensor, " place"]:
+    """The numbers 0 to `count - 1` in an order that depends on the seed alone.
+
+    Raises:
+        ConfigError: the seed is out of range.
+    """
+    return _stir(_begin([_checked(seed)]), torch.arange(count)).argsort(stable=True)
+
+
+def _checked(seed: int) -> int:
+    if not 0 <= seed < 2**64:
+        raise ConfigError(f"a seed must be a whole number between 0 and 2**64 - 1, got {seed}")
+    return int(seed)
+
+
+def _integers(values: Sequence[int], device: torch.device | str | None = None) -> Int[Tensor, " value"]:
+    """Whole numbers modulo 2**64, in two's complement."""
+    wrapped = [(value + 2**63) % 2**64 - 2**63 for value in values]
+    return torch.tensor(wrapped, dtype=torch.int64, device=device)
+
+
+def _begin(seeds: Sequence[int], device: torch.device | str | None = None) -> Int[Tensor, " seed"]:
+    return _stir(torch.full((), _START, dtype=torch.int64, device=device), _integers(seeds, device))
+
+
+def _stir(key: Int[Tensor, "*cell"], value: Int[Tensor, "*other"]) -> Int[Tensor, "..."]:
+    """A 64-bit key that takes one more number into account; all arithmetic wraps.
+
+    Source: the SplitMix64 step, Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (2014),
+    with Stafford's thirteenth mix.
+    """
+    z = key + (value + 1) * _GOLDEN
+    z = (z ^ ((z >> 30) & (2**34 - 1))) * (0xBF58476D1CE4E5B9 - 2**64)
+    z = (z ^ ((z >> 27) & (2**37 - 1))) * (0x94D049BB133111EB - 2**64)
+    return z ^ ((z >> 31) & (2**33 - 1))
+
+
+def _gumbel(keys: Int[Tensor, " cell"], vocab: int) -> Float[Tensor, "cell vocab"]:
+    """Independent standard Gumbel values, `vocab` of them for each 64-bit key."""
+    words = keys.contiguous().view(torch.int32).view(-1, 2)
+    tokens = torch.arange(vocab, dtype=torch.int32, device=keys.device) * (0x9E3779B1 - 2**32)
+    noise = torch.empty(len(keys), vocab, device=keys.device)
+    rows = max(1, _BLOCK // vocab)
+    for start in range(0, len(keys), rows):
+        bits = _scramble(tokens, words[start : start + rows])
+        uniform = noise[start : start + rows].copy_(bits >> 9)
+        _ = uniform.mul_(2**-23).add_(0.5 + 2**-24).log_().neg_().log_().neg_()
+    return noise
+
+
+def _scramble(tokens: Int[Tensor, " vocab"], words: Int[Tensor, "cell 2"]) -> Int[Tensor, "cell vocab"]:
+    """32 even bits for each cell and token.
+
+    In 32-bit integers, in place on its own buffers: this is the part of sampling that touches every token.
+
+    Source: the multiply and xor-shift constants are those of Wellons, "Prospecting for hash functions" (2018).
+    """
+    bits = tokens ^ words[:, :1]
+    bits *= 0x7FEB352D
+    bits ^= (bits >> 15).bitwise_and_(2**17 - 1)
+    bits += words[:, 1:]
+    bits *= 0x846CA68B - 2**32
+    bits ^= (bits >> 16).bitwise_and_(2**16 - 1)
+    return bits

@@ -1,0 +1,62 @@
+"""Patterns over the grid, in frames; True is where the pattern speaks. They join with `|`, `&` and `~`."""
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from .chance import shuffled
+from .errors import PromptError
+
+
+def every(frames: int, period: int, *, width: int = 1, offset: int = 0) -> Bool[Tensor, " frame"]:
+    """True for `width` frames out of every `period`, the first group starting at `offset`.
+
+    Args:
+        frames: length of the pattern.
+        period: frames from one group to the next; 1 is every frame.
+        width: frames in a group, 1 to `period`.
+        offset: start of the first group; patterns wrap, so any integer will do.
+
+    Raises:
+        PromptError: `period` is below 1, or `width` is not within it.
+
+    Source: the periodic prompt of VampNet (arXiv:2307.04686), with groups of any width.
+    """
+    if period < 1:
+        raise PromptError(f"period must be at least 1 frame, got {period}")
+    if not 1 <= width <= period:
+        raise PromptError(f"width must be between 1 and {period} frames (the period), got {width}")
+    return (torch.arange(frames) - offset) % period < width
+
+
+def span(frames: int, start: int, end: int) -> Bool[Tensor, " frame"]:
+    """True from frame `start` up to, but not including, frame `end`.
+
+    Raises:
+        PromptError: the span is turned round, or leaves the pattern of `frames` frames.
+    """
+    if not 0 <= start <= end <= frames:
+        raise PromptError(f"a span must lie within frames 0 to {frames}, start before end, got {start} to {end}")
+    place = torch.arange(frames)
+    return (place >= start) & (place < end)
+
+
+def scatter(frames: int, share: float, seed: int) -> Bool[Tensor, " frame"]:
+    """True for a share of the frames, strewn by chance: exactly `round(share * frames)` of them.
+
+    A larger share with the same seed keeps the frames of the smaller one and adds to them.
+
+    Raises:
+        PromptError: `share` is not between 0 and 1.
+        ConfigError: the seed is out of range.
+    """
+    if not 0 <= share <= 1:
+        raise PromptError(f"share must be between 0 and 1, got {share}")
+    chosen = shuffled(frames, seed)[: round(share * frames)]
+    return torch.zeros(frames, dtype=torch.bool).index_fill(0, chosen, True)
+
+
+def drawing(mask: Bool[Tensor, "*batch codebook frame"]) -> list[str]:
+    """A mask as text: '#' hidden, '.' kept, one line a codebook, coarsest first; of a batch, the first item."""
+    rows = mask.flatten(0, -3)[0] if mask.ndim > 2 else mask
+    return ["".join("#" if hidden else "." for hidden in row) for row in rows.tolist()]
