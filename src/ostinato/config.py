@@ -98,7 +98,8 @@ def load(cls: type[T], settings: Mapping[str, Any]) -> T:
     ]
     if missing:
         raise ConfigError(f"{cls.__name__} needs a value for '{missing[0]}'")
-    return cls(**settings)
+    kinds = _hints(cls)
+    return cls(**{key: _coerce(f"{cls.__name__}.{key}", value, kinds[key]) for key, value in settings.items()})
 
 
 def parse(cls: type[T], text: str) -> T:

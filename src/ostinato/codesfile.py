@@ -1,0 +1,111 @@
+"""Codes on disk: one safetensors file with the tokens and all that is needed to hear them again."""
+
+import json
+import os
+import secrets
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+
+from .config import config, knob, load, plain
+from .errors import AudioError, ConfigError
+from .types import Codes, Grid
+
+SUFFIX, KEY, TENSOR, VERSION = ".safetensors", "ostinato", "codes", 1
+
+
+@config
+class Origin:
+    """What codes were made from, and by which codec; kept as JSON in the file's metadata."""
+
+    version: int = knob(VERSION, "of the file format", low=1, high=VERSION)
+    grid: Grid = knob(Grid(), "the raster of the codes")
+    sample_rate: int = knob(help="of the sound", unit="Hz", low=1)
+    channels: int = knob(help="of the sound; codes have one row for each", low=1, high=2)
+    samples: int = knob(help="length of the sound at its own rate", unit="samples", low=1)
+    model: str = knob("", "name of the model whose codec made the codes")
+    hash: str = knob("", "hash of that model")
+
+    @property
+    def seconds(self) -> float:
+        return self.samples / self.sample_rate
+
+
+def write(path: str | Path, codes: Codes, origin: Origin) -> None:
+    """Write codes, 16 bits a token, whole or not at all.
+
+    Raises:
+        AudioError: the codes do not fit their origin, or the file cannot be written there.
+    """
+    target = check_writable(path)
+    _check(target, codes, origin)
+    dtype = torch.int16 if origin.grid.vocabulary <= torch.iinfo(torch.int16).max + 1 else torch.int32
+    part = target.with_name(f".{target.stem}-{secrets.token_hex(4)}.part")
+    try:
+        save_file({TENSOR: codes.to(dtype).contiguous()}, part, metadata={KEY: json.dumps(plain(origin))})
+        os.replace(part, target)
+    except (OSError, SafetensorError) as error:
+        raise AudioError(f"cannot write {target}: {error}") from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read(path: str | Path) -> tuple[Codes, Origin]:
+    """Codes and where they came from.
+
+    Raises:
+        AudioError: the file is missing, damaged, or not a codes file of this version.
+    """
+    origin = info(path)
+    codes = load_file(path)[TENSOR].long()
+    _check(Path(path), codes, origin)
+    return codes, origin
+
+
+def info(path: str | Path) -> Origin:
+    """What the header of a codes file says; reads no codes.
+
+    Raises:
+        AudioError: as for `read`.
+    """
+    if not Path(path).is_file():
+        raise AudioError(f"there is no codes file {path}")
+    try:
+        with safe_open(path, "pt") as file:
+            about = json.loads((file.metadata() or {})[KEY])
+            known = TENSOR in file.keys()  # noqa: SIM118
+        origin = load(Origin, about)
+    except (SafetensorError, OSError):
+        raise AudioError(f"{path} is damaged or not a safetensors file") from None
+    except (KeyError, ValueError):
+        raise AudioError(f"{path} is not a codes file; `ostinato encode` makes one") from None
+    except ConfigError as error:
+        raise AudioError(f"{path} is not a codes file of version {VERSION}: {error}") from None
+    if not known:
+        raise AudioError(f"{path} is not a codes file: it has no tensor '{TENSOR}'")
+    return origin
+
+
+def check_writable(path: str | Path) -> Path:
+    """`path`, once it is sure that a codes file can appear there.
+
+    Raises:
+        AudioError: the suffix is not .safetensors, or the folder is missing or takes no files.
+    """
+    target = Path(path)
+    if target.suffix != SUFFIX:
+        raise AudioError(f"cannot write {path}: the name of a codes file must end in {SUFFIX}")
+    if target.is_dir() or not target.parent.is_dir() or not os.access(target.parent, os.W_OK):
+        raise AudioError(f"cannot write {path}: {target.parent} is not a folder that takes such a file")
+    return target
+
+
+def _check(path: Path, codes: Codes, origin: Origin) -> None:
+    most = origin.grid.codebooks
+    if codes.ndim != 3 or codes.shape[0] != origin.channels or not 1 <= codes.shape[1] <= most or not codes.shape[2]:
+        raise AudioError(f"{path}: codes must be {origin.channels} x 1 to {most} x frames, got {tuple(codes.shape)}")
+    low, high = int(codes.min()), int(codes.max())
+    if low < 0 or high >= origin.grid.vocabulary:
+        raise AudioError(f"{path}: codes must be between 0 and {origin.grid.vocabulary - 1}, got {low} to {high}")
