@@ -1,0 +1,96 @@
+"""A look at the machine and the model: what runs here, how fast, whether the weights are whole, what is missing."""
+
+import os
+import platform
+import shutil
+import time
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import soundfile
+import torch
+
+from .audiofile import sha256
+
+LIBRARIES = ("torch", "numpy", "safetensors", "soundfile", "soxr", "pyloudnorm", "click", "rich")
+SUMS = "SHA256SUMS"
+
+MODULES = {
+    "matplotlib": ("pictures (--plot)", "pip install matplotlib"),
+    "zimtohrli": ("the zimtohrli score of `evaluate`", "pip install zimtohrli"),
+    "visqol": ("the ViSQOL score of `evaluate`", "pip install visqol-python"),
+}
+PROGRAMS = {
+    "opusenc": ("comparing with Opus in `evaluate`", "apt-get install opus-tools"),
+    "dpkg-deb": ("`corpus fetch`", "use Debian or Ubuntu, or a container of one"),
+    "apt-get": ("`corpus fetch`", "use Debian or Ubuntu, or a container of one"),
+}
+
+
+def versions() -> dict[str, str]:
+    """The versions of ostinato, Python and the libraries that it stands on."""
+    found = {"ostinato": metadata.version("ostinato"), "python": platform.python_version()}
+    found |= {name: metadata.version(name) for name in LIBRARIES}
+    return found | {"libsndfile": soundfile.__libsndfile_version__}
+
+
+def machine() -> dict[str, Any]:
+    """What computes here: processor, cores, threads, wait policy and accelerator."""
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {
+        "system": platform.platform(terse=True),
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY", "not set"),
+        "gpu": gpu,
+        "device": "cuda" if gpu else "cpu",
+    }
+
+
+def speed(dtype: torch.dtype, *, size: int = 1024, seconds: float = 0.4, device: str = "cpu") -> float:
+    """Billions of multiplications and additions a second in square matrix products of `size`: the best of many."""
+    left, right = (torch.ones(size, size, dtype=dtype, device=device) for _ in range(2))
+    _ = left @ right
+    best, end = float("inf"), time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        start = time.perf_counter()
+        product = left @ right
+        _ = float(product[0, 0])
+        best = min(best, time.perf_counter() - start)
+    return 2 * size**3 / best / 1e9
+
+
+def missing() -> list[dict[str, str]]:
+    """Optional parts that are not here: their name, what for, and how to get them."""
+    absent = [(name, *about) for name, about in MODULES.items() if find_spec(name) is None]
+    absent += [(name, *about) for name, about in PROGRAMS.items() if shutil.which(name) is None]
+    return [{"part": name, "for": use, "get": cure} for name, use, cure in absent]
+
+
+def verify(folder: Path) -> list[str]:
+    """What is wrong with a model folder, by its list of checksums; an empty list when it is whole.
+
+    The list is a file SHA256SUMS of lines "<hex digest>  <path in the folder>", as `sha256sum` writes them.
+    """
+    if not (folder / SUMS).is_file():
+        return [f"{folder} has no {SUMS}, so its files cannot be checked"]
+    found = []
+    for line in (folder / SUMS).read_text(encoding="utf-8").splitlines():
+        wanted, _, name = line.partition("  ")
+        if not (folder / name).is_file():
+            found.append(f"{folder / name} is missing; install ostinato again")
+        elif sha256(folder / name) != wanted:
+            found.append(f"{folder / name} is damaged (its SHA-256 is not the listed one); install ostinato again")
+    return found
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor() or platform.machine()
