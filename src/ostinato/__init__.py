@@ -1,1 +1,50 @@
 """ostinato: music by masked acoustic token modeling."""
+
+from .audiofile import read, write
+from .errors import (
+    AudioError,
+    CheckpointError,
+    ConfigError,
+    CorpusError,
+    MissingPartError,
+    OstinatoError,
+    PromptError,
+    TrainingError,
+)
+from .pipeline import Pipeline, load
+from .prompts import Coarsest, Everything, Finer, Inpaint, Periodic, Prefix, Prompt, Random, Suffix, presets
+from .sampling import Parallel
+from .types import Audio, Codes, Grid, Mask, Take
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Audio",
+    "AudioError",
+    "CheckpointError",
+    "Coarsest",
+    "Codes",
+    "ConfigError",
+    "CorpusError",
+    "Everything",
+    "Finer",
+    "Grid",
+    "Inpaint",
+    "Mask",
+    "MissingPartError",
+    "OstinatoError",
+    "Parallel",
+    "Periodic",
+    "Pipeline",
+    "Prefix",
+    "Prompt",
+    "PromptError",
+    "Random",
+    "Suffix",
+    "Take",
+    "TrainingError",
+    "load",
+    "presets",
+    "read",
+    "write",
+]

@@ -8,7 +8,9 @@ import math
 import types
 import typing
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, dataclass_transform
+from typing import Any, TypeVar
+
+from typing_extensions import dataclass_transform
 
 from .errors import ConfigError
 from .registry import nearest
@@ -29,15 +31,15 @@ class Knob:
 
 
 def knob(
-    default: Any = REQUIRED,
     help: str = "",
     *,
+    default: Any = REQUIRED,
     unit: str = "",
     low: float | None = None,
     high: float | None = None,
     choices: tuple[str, ...] | None = None,
 ) -> Any:
-    """A field with a default, one line of help, a unit and a range (ends included)."""
+    """A field with one line of help, a default, a unit and a range (ends included)."""
     about = {"knob": Knob(help, unit, low, high, choices)}
     return dataclasses.field(default=default, metadata=about)
 
@@ -164,15 +166,11 @@ def _coerce(where: str, value: Any, kind: Any) -> Any:
         if member is type(None) and value is None:
             return None
         if typing.get_origin(member) is tuple and isinstance(value, tuple | list):
-            inner = typing.get_args(member)
-            if len(inner) == 2 and inner[1] is Ellipsis:
-                return tuple(_coerce(where, item, inner[0]) for item in value)
-            if len(inner) == len(value):
-                return tuple(_coerce(where, item, each) for item, each in zip(value, inner, strict=True))
+            return tuple(_coerce(where, item, typing.get_args(member)[0]) for item in value)
         if dataclasses.is_dataclass(member) and isinstance(value, Mapping):
             return load(typing.cast(type, member), value)
         if _is_a(value, member):
-            return float(value) if member is float else value
+            return float(typing.cast(float, value)) if member is float else value
     wanted = " or ".join(_name(m) for m in members)
     raise ConfigError(f"{where} must be {wanted}, got {value!r}")
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from .errors import ConfigError
 
 T = TypeVar("T")
+AnyClass = TypeVar("AnyClass", bound=type)
 
 
 class Registry(Generic[T]):
@@ -16,13 +17,13 @@ class Registry(Generic[T]):
         self.kind = kind
         self._table: dict[str, type[T]] = {}
 
-    def __call__(self, name: str) -> Callable[[type[T]], type[T]]:
+    def __call__(self, name: str) -> Callable[[AnyClass], AnyClass]:
         """Register the decorated class under `name`; a name is taken once."""
 
-        def add(cls: type[T]) -> type[T]:
+        def add(cls: AnyClass) -> AnyClass:
             if name in self._table:
                 raise ConfigError(f"{self.kind} '{name}' is registered twice")
-            self._table[name] = cls
+            self._table[name] = cast(Any, cls)
             return cls
 
         return add

@@ -59,10 +59,10 @@ class Audio:
 class Grid:
     """The raster of tokens. The only place where seconds become frames."""
 
-    sample_rate: int = knob(44100, "samples in a second", unit="Hz", low=1)
-    hop: int = knob(768, "samples in a frame", low=1)
-    codebooks: int = knob(12, "tokens in a frame, coarsest first", low=1)
-    vocabulary: int = knob(1024, "values a token can take", low=2)
+    sample_rate: int = knob("samples in a second", default=44100, unit="Hz", low=1)
+    hop: int = knob("samples in a frame", default=768, low=1)
+    codebooks: int = knob("tokens in a frame, coarsest first", default=12, low=1)
+    vocabulary: int = knob("values a token can take", default=1024, low=2)
 
     def frames(self, seconds: float) -> int:
         """Frames that cover `seconds`, rounded up; `frames(seconds(n)) == n`.

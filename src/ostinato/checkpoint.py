@@ -1,0 +1,104 @@
+"""Checkpoints: a folder of `config.json` and `weights.safetensors`, written atomically and loaded strictly."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from .config import load, plain
+from .errors import CheckpointError
+
+CONFIG, WEIGHTS = "config.json", "weights.safetensors"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` whole or not at all."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False, encoding="utf-8") as file:
+        _ = file.write(text)
+    os.chmod(file.name, 0o644)
+    os.replace(file.name, path)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, str] | None = None) -> None:
+    """Write a safetensors file whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    save_file({key: value.contiguous() for key, value in tensors.items()}, part, metadata=dict(about or {}))
+    os.replace(part, path)
+
+
+def save(folder: Path, settings: Any, module: nn.Module, *, dtype: torch.dtype | None = None) -> None:
+    """Write a module and the config it was made from; floating tensors are stored as `dtype` if one is given."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        key: value.to(dtype) if dtype is not None and value.is_floating_point() else value
+        for key, value in module.state_dict().items()
+    }
+    write_tensors(folder / WEIGHTS, tensors)
+    write_text(folder / CONFIG, json.dumps(plain(settings), indent=1) + "\n")
+
+
+def read_config(folder: Path, kind: type) -> Any:
+    """The config of a checkpoint, as an object of class `kind`.
+
+    Raises:
+        CheckpointError: there is no readable config. ConfigError: it does not fit `kind`.
+    """
+    try:
+        settings = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{folder} is not a checkpoint: it has no {CONFIG}") from error
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{folder / CONFIG} is not JSON ({error})") from error
+    return load(kind, settings)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file.
+
+    Raises:
+        CheckpointError: the file is missing, cut or not safetensors.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path.parent} is not a checkpoint: it has no {path.name}")
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is damaged or not a safetensors file ({error})") from error
+
+
+def restore(folder: Path, module: nn.Module) -> None:
+    """Load a checkpoint's weights into `module`, strictly, in the module's own precision.
+
+    Raises:
+        CheckpointError: a tensor is missing, foreign or of another shape; the message names it.
+    """
+    found, wanted = read_tensors(folder / WEIGHTS), module.state_dict()
+    for key in wanted.keys() - found.keys():
+        raise CheckpointError(f"{folder / WEIGHTS} lacks the tensor '{key}'")
+    for key in found.keys() - wanted.keys():
+        raise CheckpointError(f"{folder / WEIGHTS} holds a tensor '{key}' that the config does not know")
+    for key, value in wanted.items():
+        if found[key].shape != value.shape:
+            raise CheckpointError(
+                f"{folder / WEIGHTS}: '{key}' must be {tuple(value.shape)}, got {tuple(found[key].shape)}"
+            )
+    _ = module.load_state_dict(found)
+
+
+def digest(*folders: Path) -> str:
+    """A hash over configs and weights: the first 16 hex digits of SHA-256."""
+    total = hashlib.sha256()
+    for folder in folders:
+        for name in (CONFIG, WEIGHTS):
+            with (folder / name).open("rb") as file:
+                while chunk := file.read(1 << 20):
+                    total.update(chunk)
+    return total.hexdigest()[:16]

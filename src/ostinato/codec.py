@@ -1,0 +1,177 @@
+"""The codec: audio to a grid of tokens and back.
+
+The default is spectral: short-time spectra in, ConvNeXt blocks at frame rate, residual quantisation, and
+magnitudes and phases out, after Vocos (arXiv:2306.00814) and DAC (arXiv:2306.06546). It codes one channel;
+what the channels of a stereo sound become is decided in `pipeline`.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from .config import config, knob
+from .dsp import spectrum, synthesis
+from .errors import AudioError, ConfigError
+from .nn.convnext import Merge, Split, Stage
+from .nn.critics import compress
+from .nn.quantize import ResidualQuantizer
+from .types import Codes, Grid, Signal
+from .windows import windows
+
+
+@runtime_checkable
+class Codec(Protocol):
+    """Turns signals into codes and back; codes do not depend on how a long signal was cut."""
+
+    @property
+    def grid(self) -> Grid: ...
+
+    def encode(self, signal: Signal) -> Codes:
+        """The codes of each row: `grid.frames_of(samples)` frames of `grid.codebooks` tokens."""
+        ...
+
+    def decode(self, codes: Codes, samples: int) -> Signal:
+        """`samples` samples for each row; `codes` may hold only the lowest codebooks."""
+        ...
+
+    def encode_blocks(self, blocks: Iterable[Signal]) -> Iterator[Codes]:
+        """`encode` for a stream of blocks of any length, in flat memory."""
+        ...
+
+    def decode_blocks(self, codes: Iterable[Codes], samples: int) -> Iterator[Signal]:
+        """`decode` for a stream of codes, in flat memory."""
+        ...
+
+    def vectors(self) -> Float[Tensor, "codebook vocab dim"]:
+        """The code vectors of every codebook, for a model to look up."""
+        ...
+
+
+@config
+class CodecConfig:
+    """Sizes of the spectral codec. The fast rate is that of the spectra, the slow one that of the tokens."""
+
+    grid: Grid = knob("the raster of tokens", default=Grid())
+    size: int = knob("length of a spectral frame", default=1536, unit="samples", low=4)
+    hop: int = knob("distance of spectral frames; divides the grid's hop", default=384, unit="samples", low=1)
+    fast_in: int = knob("encoder width at the fast rate", default=192, low=1)
+    fast_in_blocks: int = knob("encoder blocks at the fast rate", default=2, low=1)
+    slow_in: int = knob("encoder width at the slow rate", default=288, low=1)
+    slow_in_blocks: int = knob("encoder blocks at the slow rate", default=4, low=1)
+    slow_out: int = knob("decoder width at the slow rate", default=384, low=1)
+    slow_out_blocks: int = knob("decoder blocks at the slow rate", default=5, low=1)
+    fast_out: int = knob("decoder width at the fast rate", default=256, low=1)
+    fast_out_blocks: int = knob("decoder blocks at the fast rate", default=3, low=1)
+    kernel: int = knob("width of the depthwise convolutions; odd", default=7, unit="frames", low=1)
+    expansion: int = knob("widening inside a block", default=3, low=1)
+    dim: int = knob("dimension of the code vectors", default=8, low=1)
+    window: int = knob("frames coded at once", default=240, unit="frames", low=1)
+
+    def __post_init__(self) -> None:
+        if self.grid.hop % self.hop or self.size % (2 * self.hop):
+            raise ConfigError(
+                f"CodecConfig.hop must divide grid.hop ({self.grid.hop}) and half of size ({self.size}), got {self.hop}"
+            )
+        if self.kernel % 2 == 0:
+            raise ConfigError(f"CodecConfig.kernel must be odd, got {self.kernel}")
+
+    @property
+    def factor(self) -> int:
+        """Spectral frames in a token frame."""
+        return self.grid.hop // self.hop
+
+    @property
+    def context(self) -> int:
+        """Token frames on either side that can reach a result, in the encoder or the decoder."""
+        reach = self.kernel // 2
+        edge = -(-self.size // self.grid.hop)
+        sides = (
+            (self.fast_in_blocks, self.slow_in_blocks),
+            (self.fast_out_blocks, self.slow_out_blocks),
+        )
+        return edge + max(slow * reach + -(-fast * reach // self.factor) for fast, slow in sides)
+
+
+class SpectralCodec(nn.Module):
+    """The default codec. Encoding and decoding run window by window, in fixed shapes, so that they are exact."""
+
+    def __init__(self, settings: CodecConfig) -> None:
+        super().__init__()
+        self.config = c = settings
+        bins, shape = c.size + 2, {"kernel": c.kernel, "expansion": c.expansion}
+        self.encoder = nn.Sequential(
+            nn.Linear(bins, c.fast_in),
+            nn.LayerNorm(c.fast_in),
+            Stage(c.fast_in, c.fast_in_blocks, **shape),
+            Merge(c.fast_in, c.slow_in, c.factor),
+            Stage(c.slow_in, c.slow_in_blocks, **shape),
+            nn.LayerNorm(c.slow_in),
+        )
+        self.quantizer = ResidualQuantizer(c.slow_in, c.grid.codebooks, c.grid.vocabulary, c.dim)
+        self.decoder = nn.Sequential(
+            nn.Linear(c.slow_in, c.slow_out),
+            nn.LayerNorm(c.slow_out),
+            Stage(c.slow_out, c.slow_out_blocks, **shape),
+            Split(c.slow_out, c.fast_out, c.factor),
+            Stage(c.fast_out, c.fast_out_blocks, **shape),
+            nn.LayerNorm(c.fast_out),
+        )
+        self.head = nn.Linear(c.fast_out, bins)
+        with torch.no_grad():
+            self.head.bias[: bins // 2] -= 6.0
+
+    @property
+    def grid(self) -> Grid:
+        return self.config.grid
+
+    def vectors(self) -> Float[Tensor, "codebook vocab dim"]:
+        """The code vectors of every codebook."""
+        return torch.stack([level.codebook.detach() for level in self.quantizer.levels])
+
+    def analyse(self, signal: Signal) -> Float[Tensor, "batch frame channel"]:
+        """Features of a signal of whole frames, before quantisation; its edges see silence."""
+        margin = (self.config.size - self.config.hop) // 2
+        padded = nn.functional.pad(signal, (margin, margin))
+        return self.encoder(compress(spectrum(padded, self.config.size, self.config.hop)))
+
+    def render(self, features: Float[Tensor, "batch frame channel"]) -> Signal:
+        """The signal of quantised features."""
+        level, angle = self.head(self.decoder(features)).float().chunk(2, dim=-1)
+        spectra = torch.polar(level.clamp(-18, 3).exp(), angle)
+        margin = (self.config.size - self.config.hop) // 2
+        return synthesis(spectra, self.config.hop)[..., margin:-margin]
+
+    @torch.no_grad()
+    def encode_blocks(self, blocks: Iterable[Signal]) -> Iterator[Codes]:
+        """Codes of a stream of blocks, a window at a time; the last frame is filled up with silence."""
+        c, hop = self.config, self.grid.hop
+        for window, real in windows(blocks, c.window * hop, c.context * hop):
+            rows = [self.quantizer.encode(self.analyse(row[None])) for row in window.float()]
+            yield torch.cat(rows)[..., c.context : c.context + self.grid.frames_of(real)]
+
+    @torch.no_grad()
+    def decode_blocks(self, codes: Iterable[Codes], samples: int) -> Iterator[Signal]:
+        """The signal of a stream of codes, a window at a time, `samples` samples in all.
+
+        Frames before the first and after the last are taken to be the codes of silence's absence: features of zero.
+        """
+        c, hop, left = self.config, self.grid.hop, samples
+        features = (self.quantizer.decode(part).transpose(1, 2) for part in codes)
+        for window, real in windows(features, c.window, c.context):
+            rows = [self.render(row.T[None]) for row in window]
+            wave = torch.cat(rows)[..., c.context * hop : (c.context + real) * hop]
+            yield wave[..., :left]
+            left -= min(left, wave.shape[-1])
+        if left > 0:
+            raise AudioError(f"these codes hold {samples - left} samples, fewer than the {samples} asked for")
+
+    def encode(self, signal: Signal) -> Codes:
+        """The codes of each row of `signal`."""
+        return torch.cat(list(self.encode_blocks([signal])), dim=-1)
+
+    def decode(self, codes: Codes, samples: int) -> Signal:
+        """`samples` samples for each row of `codes`, which may hold only the lowest codebooks."""
+        return torch.cat(list(self.decode_blocks([codes], samples)), dim=-1)

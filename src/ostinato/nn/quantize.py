@@ -1,0 +1,126 @@
+"""Residual vector quantisation with factorised codebooks, looked up by cosine."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from ..types import Codes
+
+Features = Float[Tensor, "batch frame channel"]
+Vectors = Float[Tensor, "batch frame dim"]
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """What a training pass through the quantiser gives: features, codes and its losses (scalars)."""
+
+    features: Features
+    codes: Codes
+    commitment: Float[Tensor, ""]
+    codebook: Float[Tensor, ""]
+
+
+class VectorQuantizer(nn.Module):
+    """One level: project down to `dim`, take the code of nearest direction, project up.
+
+    Lookup compares directions; losses compare the unnormalised vectors, so that a quiet encoder gains nothing.
+
+    Source: factorised, L2-normalised codes of Yu et al., arXiv:2110.04627, as in DAC, arXiv:2306.06546, section 3.2.
+    """
+
+    usage: Tensor
+
+    def __init__(self, channels: int, vocabulary: int, dim: int) -> None:
+        super().__init__()
+        self.down = nn.Linear(channels, dim)
+        self.up = nn.Linear(dim, channels)
+        self.codebook = nn.Parameter(torch.randn(vocabulary, dim))
+        self.register_buffer("usage", torch.zeros(vocabulary))
+
+    def nearest(self, vectors: Vectors) -> Int[Tensor, "batch frame"]:
+        """The index of the code whose direction is nearest."""
+        return (vectors @ F.normalize(self.codebook, dim=-1).T).argmax(-1)
+
+    def value(self, index: Int[Tensor, "batch frame"]) -> Features:
+        """The features that a code stands for."""
+        return self.up(F.embedding(index, self.codebook))
+
+    def track(self, index: Int[Tensor, "batch frame"], memory: float) -> None:
+        """Update the running usage of each code; 1 is an even share."""
+        count = torch.bincount(index.flatten(), minlength=len(self.usage)).float()
+        share = count * (len(self.usage) / index.numel())
+        _ = self.usage.mul_(memory).add_(share, alpha=1 - memory)
+
+    @torch.no_grad()
+    def revive(self, vectors: Vectors, least: float, generator: torch.Generator) -> int:
+        """Move codes used less than `least` of an even share onto vectors of this batch; returns how many."""
+        dead = (self.usage < least).nonzero()[:, 0]
+        rows = vectors.detach().flatten(0, 1)
+        pick = torch.randint(len(rows), (len(dead),), generator=generator)
+        jitter = torch.randn(len(dead), rows.shape[1], generator=generator) * 0.02 * rows.std()
+        self.codebook[dead] = rows[pick] + jitter
+        self.usage[dead] = 1.0
+        return len(dead)
+
+
+class ResidualQuantizer(nn.Module):
+    """Levels of vector quantisers, each coding what the ones before left over."""
+
+    def __init__(self, channels: int, levels: int, vocabulary: int, dim: int) -> None:
+        super().__init__()
+        self._levels = nn.ModuleList(VectorQuantizer(channels, vocabulary, dim) for _ in range(levels))
+
+    @property
+    def levels(self) -> list[VectorQuantizer]:
+        """The quantisers, coarsest first."""
+        return [level for level in self._levels if isinstance(level, VectorQuantizer)]
+
+    def encode(self, features: Features) -> Codes:
+        """The codes of `features`, level by level."""
+        left, found = features, []
+        for level in self.levels:
+            index = level.nearest(level.down(left))
+            left = left - level.value(index)
+            found.append(index)
+        return torch.stack(found, dim=1)
+
+    def decode(self, codes: Codes) -> Features:
+        """The features that the first `codes.shape[1]` levels stand for."""
+        total: Tensor | float = 0.0
+        for level, index in zip(self.levels, codes.unbind(1), strict=False):
+            total = total + level.value(index)
+        assert isinstance(total, Tensor)
+        return total
+
+    def forward(
+        self,
+        features: Features,
+        depth: Int[Tensor, " batch"],
+        *,
+        memory: float,
+        least: float,
+        generator: torch.Generator,
+    ) -> Quantized:
+        """Quantise for training, item `i` by its first `depth[i]` levels, with straight-through gradients.
+
+        Codes used less than `least` of an even share over `memory` are moved onto this batch first.
+        """
+        left, total, found = features, torch.zeros_like(features), []
+        commitment = codebook = features.new_zeros(())
+        for number, level in enumerate(self.levels):
+            inside = (depth > number).to(features.dtype)[:, None, None]
+            vectors = level.down(left)
+            _ = level.revive(vectors, least, generator)
+            index = level.nearest(vectors)
+            level.track(index, memory)
+            code = F.embedding(index, level.codebook)
+            commitment = commitment + (inside * (vectors - code.detach()).square()).mean()
+            codebook = codebook + (inside * (vectors.detach() - code).square()).mean()
+            up = level.up(vectors + (code - vectors).detach())
+            total = total + inside * up
+            left = left - up
+            found.append(index)
+        return Quantized(total, torch.stack(found, dim=1), commitment, codebook)

@@ -1,0 +1,244 @@
+"""Audio to codes, hidden cells to new ones, codes to audio: codec, coarse and fine model working together.
+
+Stereo is coded as mid and side: two rows that share one mask. A mono sound in two channels then stays mono, and
+what is in the middle of the image is drawn once.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .audiofile import Reader
+from .checkpoint import CONFIG, digest, read_config, restore
+from .codec import Codec, CodecConfig, SpectralCodec
+from .codesfile import Origin
+from .config import plain
+from .dsp import left_right, mid_side
+from .errors import AudioError, CheckpointError
+from .level import level_gain
+from .lm import LMConfig, MaskedModel
+from .prompts import Clip, Prompt
+from .resampling import join, resampled
+from .sampling import Noise, Parallel, Sampler, derive, samplers
+from .types import Audio, Codes, Grid, Logits, Mask, Take
+
+MODELS = Path(__file__).parent / "weights"
+PARTS = ("codec", "coarse", "fine")
+PIECE = 1 << 18
+SPAN = 576
+OVERLAP = 144
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A codec and the two models over its tokens. Build one with `load`.
+
+    `coarse` predicts the lowest codebooks, `fine` the rest given those. `folder` is where they came from and
+    `hash` what they are.
+    """
+
+    codec: Codec
+    coarse: MaskedModel
+    fine: MaskedModel
+    name: str
+    folder: Path
+    hash: str
+
+    @property
+    def grid(self) -> Grid:
+        return self.codec.grid
+
+    def encode(self, audio: Audio) -> tuple[Codes, Origin]:
+        """The codes of a sound (one row mono; mid and side stereo), and what `decode` needs to give it back."""
+        codes, origins = self.encode_blocks(lambda: [audio])
+        return torch.cat(list(codes), dim=-1), origins()
+
+    def encode_blocks(self, pieces: Callable[[], Iterable[Audio]]) -> tuple[Iterator[Codes], Callable[[], Origin]]:
+        """`encode` for a sound that is read twice in pieces, in flat memory: first for its level, then for its codes.
+
+        Returns:
+            The codes piece by piece, and a function that tells their origin once all have been taken.
+
+        Raises:
+            AudioError: the sound is a batch, has more than two channels or no samples.
+        """
+        gain = level_gain(pieces())
+        seen: dict[str, int] = {"samples": 0}
+
+        def checked() -> Iterator[Audio]:
+            for piece in pieces():
+                if piece.wave.shape[0] != 1 or piece.channels > 2:
+                    raise AudioError(f"a sound must have one or two channels, got shape {tuple(piece.wave.shape)}")
+                seen.update(sample_rate=piece.sample_rate, channels=piece.channels)
+                seen["samples"] += piece.samples
+                yield Audio(piece.wave * gain, piece.sample_rate)
+
+        sides = (mid_side(piece.wave[0]) for piece in resampled(checked(), self.grid.sample_rate))
+        return self.codec.encode_blocks(sides), lambda: Origin(
+            grid=self.grid, gain=gain, model=self.name, hash=self.hash, **seen
+        )
+
+    def decode(self, codes: Codes, origin: Origin) -> Audio:
+        """The sound of codes, at the sample rate, level and exact length that it came with."""
+        return join(self.decode_blocks([codes], origin))
+
+    def decode_blocks(self, codes: Iterable[Codes], origin: Origin) -> Iterator[Audio]:
+        """`decode` for a stream of codes, in flat memory."""
+        rate, left = self.grid.sample_rate, origin.samples
+        samples = -(-origin.samples * rate // origin.sample_rate)
+        waves = self.codec.decode_blocks(codes, samples)
+        pieces = (Audio(left_right(wave)[None] / origin.gain, rate) for wave in waves if wave.shape[-1])
+        for piece in resampled(pieces, origin.sample_rate):
+            kept = piece.wave[..., :left]
+            left -= kept.shape[-1]
+            if kept.shape[-1]:
+                yield Audio(kept, origin.sample_rate)
+
+    def vary(
+        self,
+        audio: Audio,
+        prompt: Prompt,
+        *,
+        seed: int = 0,
+        sampler: Sampler | None = None,
+        finisher: Sampler | None = None,
+        watch: Progress | None = None,
+    ) -> Take:
+        """A take: what `prompt` keeps of `audio`, and the rest made up by the models.
+
+        Args:
+            audio: one sound, mono or stereo.
+            prompt: which cells stay.
+            seed: another seed, another take.
+            sampler: how the coarse codebooks are filled; 24 steps of parallel decoding unless given.
+            finisher: how the fine ones are; 8 steps unless given.
+            watch: called as `watch(stage, steps done, steps in all)`; what it raises ends the work.
+
+        Raises:
+            PromptError: the prompt asks for what the clip does not have.
+        """
+        codes, origin = self.encode(audio)
+        mask = prompt.mask(Clip(self.grid, self._samples(origin)))[None].expand_as(codes)
+        how = {"coarse": sampler or Parallel(), "fine": finisher or Parallel(steps=8)}
+        filled = self.fill(codes, mask, seed=seed, watch=watch, **how)
+        settings = {
+            "prompt": prompt.plain(),
+            **{stage: {"name": samplers.name(type(each)), **plain(each)} for stage, each in how.items()},
+        }
+        return Take(self.decode(filled, origin), filled, mask, seed, settings, self.hash)
+
+    def fill(
+        self, codes: Codes, mask: Mask, *, seed: int, coarse: Sampler, fine: Sampler, watch: Progress | None = None
+    ) -> Codes:
+        """Fill the hidden cells: the coarse codebooks first, then the fine ones given those."""
+        first, last = self.fine.config.given, self.grid.codebooks
+        codes = self._stage("coarse", self.coarse, coarse, codes, mask, slice(0, first), derive(seed, 0), watch)
+        return self._stage("fine", self.fine, fine, codes, mask, slice(first, last), derive(seed, 1), watch)
+
+    def _stage(
+        self,
+        stage: str,
+        model: MaskedModel,
+        sampler: Sampler,
+        codes: Codes,
+        mask: Mask,
+        part: slice,
+        seed: int,
+        watch: Progress | None,
+    ) -> Codes:
+        """Fill codebooks `part` in overlapping stretches; each sees what the one before it filled."""
+        seeds = [derive(seed, side) for side in range(len(codes))]
+        starts = stretches(codes.shape[-1], SPAN, OVERLAP)
+        steps = getattr(sampler, "steps", 0)
+        codes, mask = codes.clone(), mask.clone()
+        for number, start in enumerate(starts):
+            here = slice(start, start + SPAN)
+            given, hidden = codes[:, : part.start, here], mask[:, part, here]
+
+            def predict(c: Codes, m: Mask, given: Tensor = given) -> Logits:
+                seen = torch.zeros_like(given, dtype=torch.bool)
+                return model(torch.cat([given, c], dim=1), torch.cat([seen, m], dim=1))
+
+            def tell(step: int, _codes: Codes, _mask: Mask, done: int = number * steps) -> None:
+                if watch is not None:
+                    watch(stage, done + step + 1, steps * len(starts))
+
+            noise = Noise(seeds, first_frame=start)
+            codes[:, part, here] = sampler(predict, codes[:, part, here], hidden, noise, tell)
+            mask[:, part, here] = False
+        return codes
+
+    def _samples(self, origin: Origin) -> int:
+        return -(-origin.samples * self.grid.sample_rate // origin.sample_rate)
+
+
+def stretches(frames: int, span: int, overlap: int) -> list[int]:
+    """Where stretches of `span` frames start so that they cover `frames` frames and overlap by at least `overlap`."""
+    if frames <= span:
+        return [0]
+    return [*range(0, frames - span, span - overlap), frames - span]
+
+
+def file_pieces(path: Path) -> Callable[[], Iterator[Audio]]:
+    """Pieces of a sound file, for `Pipeline.encode_blocks`."""
+
+    def pieces() -> Iterator[Audio]:
+        with Reader(path) as reader:
+            yield from reader.blocks(PIECE)
+
+    return pieces
+
+
+def shipped() -> list[str]:
+    """Names of the models inside the package."""
+    return sorted(p.name for p in MODELS.iterdir() if (p / "codec" / CONFIG).is_file()) if MODELS.is_dir() else []
+
+
+def load(model: str | Path = "default") -> Pipeline:
+    """The pipeline of a model: its name, or a folder with a codec, a coarse and a fine checkpoint.
+
+    Raises:
+        CheckpointError: there is no such model, or its parts are damaged or do not fit each other.
+    """
+    folder = Path(model)
+    if str(model) in shipped():
+        folder = MODELS / str(model)
+    elif not folder.is_dir():
+        raise CheckpointError(f"no model called '{model}': {_choices()}, or give the path of a model folder")
+    for part in PARTS:
+        if not (folder / part / CONFIG).is_file():
+            raise CheckpointError(f"{folder} is not a model folder: it lacks {part}/{CONFIG}")
+    codec = SpectralCodec(read_config(folder / "codec", CodecConfig))
+    coarse = MaskedModel(read_config(folder / "coarse", LMConfig))
+    fine = MaskedModel(read_config(folder / "fine", LMConfig))
+    _check(codec.grid, coarse.config, fine.config, folder)
+    modules: dict[str, Any] = dict(zip(PARTS, (codec, coarse, fine), strict=True))
+    for part, module in modules.items():
+        restore(folder / part, module)
+        _ = module.eval().requires_grad_(False)
+    return Pipeline(codec, coarse, fine, folder.name, folder, digest(*(folder / part for part in PARTS)))
+
+
+def _choices() -> str:
+    names = shipped()
+    return f"there are: {', '.join(names)}" if names else "none is shipped"
+
+
+def _check(grid: Grid, coarse: LMConfig, fine: LMConfig, folder: Path) -> None:
+    rules = {
+        "the coarse model must predict from codebook 0": coarse.given == 0,
+        "the fine model must be given what the coarse one predicts": fine.given == coarse.codebooks,
+        f"the fine model must see all {grid.codebooks} codebooks": fine.codebooks == grid.codebooks,
+        f"both must have the codec's vocabulary of {grid.vocabulary}": (
+            coarse.vocabulary == fine.vocabulary == grid.vocabulary
+        ),
+    }
+    for rule, held in rules.items():
+        if not held:
+            raise CheckpointError(f"the parts of {folder} do not fit: {rule}")

@@ -1,0 +1,193 @@
+"""Training the codec: multi-scale mel loss, commitment, spectral critics, and a guard against collapse."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..checkpoint import save
+from ..codec import CodecConfig, SpectralCodec
+from ..config import config, knob
+from ..data import Excerpts, draw, songs
+from ..dsp import log_mel
+from ..errors import ConfigError, TrainingError
+from ..metrics import MEL_SCALES, mel_distance, perplexity
+from ..nn.critics import Critics, critic_loss, maker_losses
+from ..types import Signal
+from .loop import LoopConfig, rate
+from .state import Average, load_optimizer, optimizer_state
+
+
+@config
+class CodecTraining:
+    """Everything that decides a codec run."""
+
+    model: CodecConfig = knob("the codec", default=CodecConfig())
+    loop: LoopConfig = knob("how long", default=LoopConfig())
+    train: str = knob("folder of music to train on", default="music/train")
+    validation: str = knob("folder of held-out music", default="music/val")
+    batch: int = knob("excerpts in a step", default=16, low=1)
+    frames: int = knob("length of an excerpt", default=64, unit="frames", low=8)
+    gain: float = knob("how far the level of an excerpt may fall", default=24.0, unit="dB", low=0)
+    rate: float = knob("peak learning rate", default=5e-4, low=0)
+    warm_up: int = knob("steps until the peak", default=200, low=1)
+    average: float = knob("memory of the averaged weights", default=0.999, low=0, high=1)
+    scales: int = knob("mel scales drawn in a step", default=3, low=1, high=7)
+    mel: float = knob("weight of the mel loss, summed over 7 scales", default=15.0, low=0)
+    commitment: float = knob("weight of the encoder's distance to its codes", default=0.25, low=0)
+    codebook: float = knob("weight of the codes' distance to the encoder", default=1.0, low=0)
+    shallow: float = knob("share of excerpts that use a random number of codebooks", default=0.5, low=0, high=1)
+    memory: float = knob("memory of code usage", default=0.98, low=0, high=1)
+    least: float = knob("a code used less than this share of an even one is replaced", default=0.03, low=0, high=1)
+    collapse: float = knob("perplexity of a coarse codebook below which a run has failed", default=30.0, low=0)
+    collapse_after: int = knob("steps before that is looked at", default=600, low=0)
+    critics: tuple[int, ...] = knob("frame sizes of the critics", default=(2048, 1024, 512))
+    critic_width: int = knob("width of the critics", default=256, low=1)
+    critic_from: int = knob("step at which the critics join", default=4000, low=0)
+    critic_items: int = knob("excerpts of a step that the critics hear", default=8, low=1)
+    please: float = knob("weight of pleasing the critics", default=1.0, low=0)
+    match: float = knob("weight of matching what the critics see", default=2.0, low=0)
+    held_out: int = knob("held-out excerpts in a score", default=32, low=1)
+
+    def __post_init__(self) -> None:
+        if self.critic_items > self.batch:
+            raise ConfigError(f"critic_items must be at most batch ({self.batch}), got {self.critic_items}")
+
+
+class CodecJob:
+    """One codec run: modules, optimisers, averaged weights."""
+
+    def __init__(self, settings: CodecTraining) -> None:
+        self.settings = s = settings
+        with torch.random.fork_rng():
+            _ = torch.manual_seed(s.loop.seed)
+            self.codec = SpectralCodec(s.model)
+            self.critics = Critics(s.critics, s.critic_width)
+        self.maker = torch.optim.AdamW(
+            self.codec.parameters(), lr=s.rate, betas=(0.8, 0.99), weight_decay=1e-3, fused=True
+        )
+        self.judge = torch.optim.AdamW(
+            self.critics.parameters(), lr=s.rate, betas=(0.8, 0.99), weight_decay=1e-3, fused=True
+        )
+        self.average = Average(self.codec, s.average)
+        samples, grid = s.frames * s.model.grid.hop, s.model.grid
+        long_enough = samples / grid.sample_rate
+        self.music = Excerpts(
+            songs(Path(s.train), least=long_enough), samples, grid.sample_rate, s.loop.seed, gain=s.gain
+        )
+        held = Excerpts(songs(Path(s.validation), least=long_enough), samples, grid.sample_rate, seed=1)
+        self.held_out = held.batch(0, s.held_out)
+
+    def step(self, index: int) -> dict[str, float]:
+        """One step on one batch."""
+        s = self.settings
+        speed = rate(index, s.loop.steps, warm_up=s.warm_up)
+        for optimizer in (self.maker, self.judge):
+            optimizer.param_groups[0]["lr"] = s.rate * speed
+        real = self.music.batch(index, s.batch)
+        made, figures, loss = self._reconstruct(real, index)
+        if index >= s.critic_from:
+            loss = loss + self._criticise(real, made, figures)
+        _ = self.maker.zero_grad()
+        _ = loss.backward()
+        figures["gradient"] = float(torch.nn.utils.clip_grad_norm_(self.codec.parameters(), 1000.0))
+        _ = self.maker.step()
+        self.average.update(self.codec, index)
+        self._guard(index, figures)
+        return figures
+
+    def _reconstruct(self, real: Signal, index: int) -> tuple[Signal, dict[str, float], Float[Tensor, ""]]:
+        s, levels = self.settings, self.settings.model.grid.codebooks
+        chance = draw(s.loop.seed, 1, index)
+        depth = torch.full((s.batch,), levels)
+        shallow = int(s.batch * s.shallow)
+        depth[:shallow] = torch.from_numpy(chance.integers(1, levels + 1, shallow))
+        with torch.autocast(real.device.type, torch.bfloat16):
+            features = self.codec.analyse(real)
+        generator = torch.Generator().manual_seed(int(chance.integers(1 << 62)))
+        quantized = self.codec.quantizer(features.float(), depth, memory=s.memory, least=s.least, generator=generator)
+        with torch.autocast(real.device.type, torch.bfloat16):
+            made = self.codec.render(quantized.features)
+        scales = [MEL_SCALES[i] for i in chance.choice(len(MEL_SCALES), s.scales, replace=False)]
+        hop, rate_ = s.model.grid.hop, s.model.grid.sample_rate
+        mel = torch.stack([self._mel(real, made, size, mels, hop, rate_) for size, mels in scales]).mean()
+        loss = len(MEL_SCALES) * s.mel * mel + s.commitment * quantized.commitment + s.codebook * quantized.codebook
+        figures = {"mel": float(mel.detach()), "commitment": float(quantized.commitment.detach())}
+        usage = [level.usage / level.usage.sum() for level in self.codec.quantizer.levels]
+        for number, share in enumerate(usage):
+            figures[f"perplexity_{number}"] = float((-(share * share.clamp_min(1e-9).log()).sum()).exp())
+        return made, figures, loss
+
+    @staticmethod
+    def _mel(real: Signal, made: Signal, size: int, mels: int, edge: int, sample_rate: int) -> Float[Tensor, ""]:
+        pair = torch.stack([real, made])[..., edge:-edge]
+        a, b = log_mel(pair.flatten(0, 1), sample_rate, size=size, mels=mels).chunk(2)
+        return (a - b).abs().mean()
+
+    def _criticise(self, real: Signal, made: Signal, figures: dict[str, float]) -> Float[Tensor, ""]:
+        s, edge = self.settings, self.settings.model.grid.hop
+        real, made = real[-s.critic_items :, edge:-edge], made[-s.critic_items :, edge:-edge]
+        with torch.autocast(real.device.type, torch.bfloat16):
+            judged = critic_loss(self.critics(real), self.critics(made.detach()))
+        _ = self.judge.zero_grad()
+        _ = judged.backward()
+        _ = self.judge.step()
+        _ = self.critics.requires_grad_(False)
+        with torch.autocast(real.device.type, torch.bfloat16):
+            please, match = maker_losses(self.critics(real), self.critics(made))
+        _ = self.critics.requires_grad_(True)
+        figures |= {"critic": float(judged.detach()), "please": float(please.detach()), "match": float(match.detach())}
+        return s.please * please + s.match * match
+
+    def _guard(self, index: int, figures: dict[str, float]) -> None:
+        if index < self.settings.collapse_after:
+            return
+        for number in range(min(4, self.settings.model.grid.codebooks)):
+            got = figures[f"perplexity_{number}"]
+            if got < self.settings.collapse:
+                raise TrainingError(
+                    f"codebook {number} has collapsed at step {index}: perplexity {got:.0f}, "
+                    f"below {self.settings.collapse:g}; start again with a lower learning rate or commitment"
+                )
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Mel distance of held-out music at 1, 4 and all codebooks, and the perplexity of each."""
+        shown = self.averaged()
+        codes = shown.encode(self.held_out)
+        scores = {}
+        for depth in sorted({1, min(4, codes.shape[1]), codes.shape[1]}):
+            made = shown.decode(codes[:, :depth], self.held_out.shape[-1])
+            distance = mel_distance(self.held_out, made, self.settings.model.grid.sample_rate)
+            scores[f"held_out_mel_{depth}"] = float(distance.mean())
+        scores["score"] = scores[f"held_out_mel_{codes.shape[1]}"]
+        for number, value in enumerate(perplexity(codes, self.settings.model.grid.vocabulary)):
+            scores[f"held_out_perplexity_{number}"] = float(value)
+        return scores
+
+    def averaged(self) -> SpectralCodec:
+        """The codec with its averaged weights."""
+        shown = SpectralCodec(self.settings.model)
+        _ = shown.load_state_dict(self.average.weights)
+        return shown.eval()
+
+    def export(self, folder: Path) -> None:
+        save(folder, self.settings.model, self.averaged(), dtype=torch.float16)
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "codec": self.codec.state_dict(),
+            "critics": self.critics.state_dict(),
+            "average": self.average.weights,
+            "maker": optimizer_state(self.maker),
+            "judge": optimizer_state(self.judge),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        _ = self.codec.load_state_dict(state["codec"])
+        _ = self.critics.load_state_dict(state["critics"])
+        self.average.weights = state["average"]
+        load_optimizer(self.maker, state["maker"])
+        load_optimizer(self.judge, state["judge"])

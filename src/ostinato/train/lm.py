@@ -1,0 +1,178 @@
+"""Training a masked model: hide cells, guess them, pay for the hidden ones only."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from ..checkpoint import read_config, restore, save
+from ..codec import CodecConfig, SpectralCodec
+from ..config import config, knob
+from ..data import draw
+from ..errors import ConfigError
+from ..lm import LMConfig, MaskedModel
+from ..types import Codes, Mask
+from .loop import LoopConfig, rate
+from .state import Average, load_optimizer, optimizer_state
+from .tokens import TokenExcerpts, tokens
+
+
+@config
+class LMTraining:
+    """Everything that decides a run of a masked model."""
+
+    model: LMConfig = knob("the model", default=LMConfig())
+    loop: LoopConfig = knob("how long", default=LoopConfig())
+    codec: str = knob("checkpoint of the codec, which stays as it is", default="runs/codec/best")
+    train: str = knob("folder of music to train on", default="music/train")
+    validation: str = knob("folder of held-out music", default="music/val")
+    cache: str = knob("folder of cached tokens", default="runs/tokens")
+    batch: int = knob("excerpts in a step", default=16, low=1)
+    frames: int = knob("length of an excerpt", default=288, unit="frames", low=1)
+    rate: float = knob("peak learning rate", default=1e-3, low=0)
+    warm_up: int = knob("steps until the peak", default=300, low=1)
+    decay: float = knob("weight decay", default=0.05, low=0)
+    average: float = knob("memory of the averaged weights", default=0.999, low=0, high=1)
+    shaped: float = knob("share of masks made of whole frames, stretches or codebooks", default=0.5, low=0, high=1)
+    held_out: int = knob("held-out excerpts in a score", default=48, low=1)
+
+    def __post_init__(self) -> None:
+        if self.frames < 2:
+            raise ConfigError(f"LMTraining.frames must be at least 2, got {self.frames}")
+
+
+def ratio(chance: np.random.Generator) -> float:
+    """A share of cells to hide, from the cosine schedule (MaskGIT, arXiv:2202.04200, section 3.3)."""
+    return math.cos(math.pi / 2 * chance.random())
+
+
+def random_mask(
+    chance: np.random.Generator, codebooks: int, frames: int, share: float
+) -> Bool[Tensor, "codebook frame"]:
+    """Hide `share` of all cells, and at least one."""
+    flat = np.zeros(codebooks * frames, dtype=bool)
+    flat[chance.permutation(flat.size)[: max(1, round(share * flat.size))]] = True
+    return torch.from_numpy(flat.reshape(codebooks, frames))
+
+
+def shaped_mask(
+    chance: np.random.Generator, codebooks: int, frames: int, share: float
+) -> Bool[Tensor, "codebook frame"]:
+    """Hide cells in the shapes that prompts have: whole frames, one stretch, and codebooks from some level up."""
+    across = np.zeros(frames, dtype=bool)
+    hidden = max(1, round(share * frames))
+    if chance.random() < 0.5:
+        across[chance.permutation(frames)[:hidden]] = True
+    else:
+        across[(int(chance.integers(frames)) + np.arange(hidden)) % frames] = True
+    mask = np.broadcast_to(across, (codebooks, frames)).copy()
+    if codebooks > 1 and chance.random() < 0.6:
+        level = int(chance.integers(1, codebooks))
+        mask[level:] = True
+        if chance.random() < 0.5:
+            mask[:level] = False
+        mask &= random_mask(chance, codebooks, frames, 0.5 + 0.5 * ratio(chance)).numpy()
+    return torch.from_numpy(mask)
+
+
+class LMJob:
+    """One run of a masked model."""
+
+    def __init__(self, settings: LMTraining) -> None:
+        self.settings = s = settings
+        codec = SpectralCodec(read_config(Path(s.codec), CodecConfig))
+        restore(Path(s.codec), codec)
+        with torch.random.fork_rng():
+            _ = torch.manual_seed(s.loop.seed)
+            self.model = MaskedModel(s.model)
+        _ = self.model.vectors.copy_(codec.vectors()[: s.model.codebooks])
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=s.rate, betas=(0.9, 0.98), weight_decay=s.decay, fused=True
+        )
+        self.average = Average(self.model, s.average)
+        cache = Path(s.cache)
+        self.music = TokenExcerpts(self._tokens(s.train, cache / "train.safetensors"), s.frames, s.loop.seed)
+        held = TokenExcerpts(self._tokens(s.validation, cache / "validation.safetensors"), s.frames, 1)
+        self.held_out = held.batch(0, s.held_out)
+
+    def _tokens(self, folder: str, cache: Path) -> dict[str, Tensor]:
+        found = tokens(Path(folder), Path(self.settings.codec), cache)
+        return {name: grid[: self.settings.model.codebooks] for name, grid in found.items()}
+
+    def mask(self, chance: np.random.Generator, items: int) -> Mask:
+        """A mask for training: cells of the predicted codebooks, half at random, half in the shapes of prompts."""
+        c, frames = self.settings.model, self.settings.frames
+        given = torch.zeros(c.given, frames, dtype=torch.bool)
+        rows = []
+        for _ in range(items):
+            make = shaped_mask if chance.random() < self.settings.shaped else random_mask
+            part = make(chance, c.predicted, frames, ratio(chance))
+            rows.append(torch.cat([given, part if part.any() else torch.ones_like(part)]))
+        return torch.stack(rows)
+
+    def loss(self, model: MaskedModel, codes: Codes, mask: Mask) -> Float[Tensor, " hidden"]:
+        """Nats for each hidden cell, in the order of `mask`."""
+        given = self.settings.model.given
+        with torch.autocast(codes.device.type, torch.bfloat16):
+            logits = model(codes, mask)
+        hidden = mask[:, given:]
+        return F.cross_entropy(logits[hidden].float(), codes[:, given:][hidden], reduction="none")
+
+    def step(self, index: int) -> dict[str, float]:
+        s = self.settings
+        self.optimizer.param_groups[0]["lr"] = s.rate * rate(index, s.loop.steps, warm_up=s.warm_up)
+        codes = self.music.batch(index, s.batch)
+        mask = self.mask(draw(s.loop.seed, 2, index), s.batch)
+        loss = self.loss(self.model, codes, mask).mean()
+        _ = self.optimizer.zero_grad()
+        _ = loss.backward()
+        size = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        _ = self.optimizer.step()
+        self.average.update(self.model, index)
+        return {"bits": float(loss.detach()) / math.log(2), "gradient": float(size)}
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Held-out bits per token of each predicted codebook, over masks of the cosine schedule."""
+        s, given = self.settings, self.settings.model.given
+        model = MaskedModel(s.model)
+        _ = model.load_state_dict(self.average.weights)
+        _ = model.eval()
+        chance = draw(1, 3)
+        bits, level = [], []
+        for codes in self.held_out.split(s.batch):
+            mask = torch.stack([self._held_out_mask(chance) for _ in codes])
+            bits.append(self.loss(model, codes, mask) / math.log(2))
+            level.append(mask[:, given:].nonzero()[:, 1])
+        paid, where = torch.cat(bits), torch.cat(level)
+        scores = {f"held_out_bits_{given + n}": float(paid[where == n].mean()) for n in range(s.model.predicted)}
+        scores["score"] = float(paid.mean())
+        return scores
+
+    def _held_out_mask(self, chance: np.random.Generator) -> Bool[Tensor, "codebook frame"]:
+        c, frames = self.settings.model, self.settings.frames
+        return torch.cat(
+            [torch.zeros(c.given, frames, dtype=torch.bool), random_mask(chance, c.predicted, frames, ratio(chance))]
+        )
+
+    def export(self, folder: Path) -> None:
+        model = MaskedModel(self.settings.model)
+        _ = model.load_state_dict(self.average.weights)
+        save(folder, self.settings.model, model, dtype=torch.float16)
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "model": self.model.state_dict(),
+            "average": self.average.weights,
+            "optimizer": optimizer_state(self.optimizer),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        _ = self.model.load_state_dict(state["model"])
+        self.average.weights = state["average"]
+        load_optimizer(self.optimizer, state["optimizer"])

@@ -1,0 +1,28 @@
+"""Cut a signal of any length into fixed windows with context, so that results do not depend on the cut."""
+
+from collections.abc import Iterable, Iterator
+
+import torch
+from jaxtyping import Shaped
+from torch import Tensor
+
+
+def windows(
+    blocks: Iterable[Shaped[Tensor, "batch *mid time"]], core: int, context: int
+) -> Iterator[tuple[Shaped[Tensor, "batch *mid window"], int]]:
+    """Re-cut a stream into windows of `context + core + context` steps, each with how much of its core is real.
+
+    The stream is taken to be surrounded by zeros. Windows start at whole multiples of `core`, however the
+    blocks were cut: a function of a window gives the same result for any cutting of the same stream.
+    """
+    held: Tensor | None = None
+    for block in blocks:
+        held = torch.nn.functional.pad(block, (context, 0)) if held is None else torch.cat([held, block], dim=-1)
+        while held.shape[-1] >= core + 2 * context:
+            yield held[..., : core + 2 * context], core
+            held = held[..., core:]
+    while held is not None and held.shape[-1] > context:
+        real = min(core, held.shape[-1] - context)
+        wanted = core + 2 * context
+        yield torch.nn.functional.pad(held, (0, max(0, wanted - held.shape[-1])))[..., :wanted], real
+        held = held[..., core:]
