@@ -70,9 +70,9 @@ class Periodic:
     Source: the periodic prompt of VampNet (arXiv:2307.04686).
     """
 
-    period: int = knob(7, "from one group to the next", unit="frames", low=1)
-    width: int = knob(1, "length of a group, at most the period", unit="frames", low=1)
-    offset: int = knob(0, "start of the first group", unit="frames")
+    period: int = knob("from one group to the next", default=7, unit="frames", low=1)
+    width: int = knob("length of a group, at most the period", default=1, unit="frames", low=1)
+    offset: int = knob("start of the first group", default=0, unit="frames")
 
     def __call__(self, clip: Clip) -> Bool[Tensor, "codebook frame"]:
         return _in_all_codebooks(clip, every(clip.frames, self.period, width=self.width, offset=self.offset))
@@ -87,7 +87,7 @@ class Prefix:
         PromptError: the prefix is longer than the clip.
     """
 
-    seconds: float = knob(1.0, "length of the beginning", unit="s", low=0)
+    seconds: float = knob("length of the beginning", default=1.0, unit="s", low=0)
 
     def __call__(self, clip: Clip) -> Bool[Tensor, "codebook frame"]:
         return _in_all_codebooks(clip, span(clip.frames, 0, _length("prefix", self.seconds, clip)))
@@ -102,7 +102,7 @@ class Suffix:
         PromptError: the suffix is longer than the clip.
     """
 
-    seconds: float = knob(1.0, "length of the end", unit="s", low=0)
+    seconds: float = knob("length of the end", default=1.0, unit="s", low=0)
 
     def __call__(self, clip: Clip) -> Bool[Tensor, "codebook frame"]:
         start = clip.frames - _length("suffix", self.seconds, clip)
@@ -119,8 +119,8 @@ class Inpaint:
         PromptError (when asked): the range leaves the clip, or no frame starts in it.
     """
 
-    start: float = knob(0.0, "start of the range", unit="s", low=0)
-    end: float | None = knob(None, "end of the range; none is the end of the clip", unit="s", low=0)
+    start: float = knob("start of the range", default=0.0, unit="s", low=0)
+    end: float | None = knob("end of the range; none is the end of the clip", default=None, unit="s", low=0)
 
     def __post_init__(self) -> None:
         if self.end is not None and self.end <= self.start:
@@ -146,7 +146,7 @@ class Coarsest:
         PromptError: the grid has fewer codebooks.
     """
 
-    codebooks: int = knob(1, "how many, from the coarsest up", unit="codebooks", low=1)
+    codebooks: int = knob("how many, from the coarsest up", default=1, unit="codebooks", low=1)
 
     def __call__(self, clip: Clip) -> Bool[Tensor, "codebook frame"]:
         _check_codebooks("coarsest codebooks", self.codebooks, clip)
@@ -164,7 +164,7 @@ class Finer:
         PromptError: the grid has fewer codebooks.
     """
 
-    first: int = knob(3, "lowest codebook meant, counted from 0", low=0)
+    first: int = knob("lowest codebook meant, counted from 0", default=3, low=0)
 
     def __call__(self, clip: Clip) -> Bool[Tensor, "codebook frame"]:
         _check_codebooks("finer first", self.first, clip)
@@ -176,8 +176,8 @@ class Finer:
 class Random:
     """Frames strewn by chance, in all codebooks: exactly the share, rounded. The seed is its own, not the take's."""
 
-    share: float = knob(0.2, "part of all frames", low=0, high=1)
-    seed: int = knob(0, "another seed chooses other frames", low=0, high=2**64 - 1)
+    share: float = knob("part of all frames", default=0.2, low=0, high=1)
+    seed: int = knob("another seed chooses other frames", default=0, low=0, high=2**64 - 1)
 
     def __call__(self, clip: Clip) -> Bool[Tensor, "codebook frame"]:
         return _in_all_codebooks(clip, scatter(clip.frames, self.share, self.seed))
@@ -206,7 +206,7 @@ class Prompt:
         return cls(keep=(Everything(),) if hidden and not kept else kept, hide=hidden)
 
     @classmethod
-    def load(cls, data: Mapping[str, Any]) -> "Prompt":
+    def load(cls, data: Any) -> "Prompt":
         """Read back what `plain` wrote, strictly.
 
         Raises:
@@ -219,7 +219,11 @@ class Prompt:
         return cls(**{name: tuple(_load_hint(each) for each in part) for name, part in parts.items()})
 
     def plain(self) -> dict[str, list[dict[str, Any]]]:
-        """This prompt as JSON-ready data with every knob written out; `load` reads it back."""
+        """This prompt as JSON-ready data with every knob written out; `load` reads it back.
+
+        Raises:
+            ConfigError: a hint is not a registered one.
+        """
         return {
             "keep": [{"hint": _name(hint), **plain(hint)} for hint in self.keep],
             "hide": [{"hint": _name(hint), **plain(hint)} for hint in self.hide],
@@ -251,9 +255,13 @@ def parse_hint(text: str) -> Hint:
 
 
 def describe(hint: Hint) -> str:
-    """The text that `parse_hint` turns into `hint`; knobs at their defaults are left out."""
-    settings = unparse(hint)
-    return f"{_name(hint)}:{settings}" if settings else _name(hint)
+    """The text that `parse_hint` turns into `hint`; knobs at their defaults are left out.
+
+    Raises:
+        ConfigError: the hint is not a registered one.
+    """
+    name, settings = _name(hint), unparse(hint)
+    return f"{name}:{settings}" if settings else name
 
 
 def preset(name: str) -> Prompt:
@@ -321,13 +329,13 @@ def _name(hint: Hint) -> str:
     return hints.name(type(hint))
 
 
-def _load_hint(data: Mapping[str, Any]) -> Hint:
+def _load_hint(data: Any) -> Hint:
     if not isinstance(data, Mapping) or not isinstance(data.get("hint"), str):
         raise ConfigError(f"a hint must be a table with the name of the hint under 'hint', got {data!r}")
     return load(hints[data["hint"]], {key: value for key, value in data.items() if key != "hint"})
 
 
-def _table(what: str, data: Mapping[str, Any], known: list[str]) -> dict[str, Any]:
+def _table(what: str, data: Any, known: list[str]) -> dict[str, Any]:
     if not isinstance(data, Mapping):
         raise ConfigError(f"{what} must be a table with {' and '.join(known)}, got {data!r}")
     for key in data:

@@ -42,11 +42,15 @@ class Parallel:
     Source: MaskGIT (arXiv:2202.04200, section 3.2) and VampNet (arXiv:2307.04686, section 3.3).
     """
 
-    steps: int = knob(24, "passes through the model", low=1, high=512)
-    temperature: float = knob(1.0, "freedom in each guess; 0 takes the likeliest", low=0, high=10)
-    top_p: float = knob(1.0, "share of likelihood to guess from, likeliest tokens first; 1 is all", low=0, high=1)
-    typical: float = knob(1.0, "share of likelihood to guess from, most typical tokens first; 1 is all", low=0, high=1)
-    choice: float = knob(10.5, "freedom in which guesses stay, fading to 0", low=0, high=100)
+    steps: int = knob("passes through the model", default=24, low=1, high=512)
+    temperature: float = knob("freedom in each guess; 0 takes the likeliest", default=1.0, low=0, high=10)
+    top_p: float = knob(
+        "share of likelihood to guess from, likeliest tokens first; 1 is all", default=1.0, low=0, high=1
+    )
+    typical: float = knob(
+        "share of likelihood to guess from, most typical tokens first; 1 is all", default=1.0, low=0, high=1
+    )
+    choice: float = knob("freedom in which guesses stay, fading to 0", default=10.5, low=0, high=100)
 
     @torch.no_grad()
     def __call__(self, predict: Predict, codes: Codes, mask: Mask, noise: Noise, watch: Watch | None = None) -> Codes:
@@ -69,7 +73,7 @@ class Parallel:
         self, step: int, logits: Logits, codes: Codes, mask: Mask, left: Int[Tensor, " batch"], noise: Noise
     ) -> tuple[Codes, Mask]:
         _, codebooks, frames, vocab = logits.shape
-        hidden = logits.flatten(0, 2).index_select(0, mask.flatten().nonzero()[:, 0]).float()
+        hidden = logits[mask].float()
         likely = top_p(typical(hidden, self.typical), self.top_p)
         guess = (likely + self.temperature * noise.guess_at(step, mask, vocab)).max(-1).indices
         freedom = self.choice * (1 - (step + 1) / self.steps)
@@ -87,7 +91,7 @@ def cosine_left(step: int, steps: int, total: Int[Tensor, " batch"]) -> Int[Tens
     Source: MaskGIT (arXiv:2202.04200, section 3.3), counted for each item on its own.
     """
     share = math.cos(math.pi / 2 * (step + 1) / steps)
-    return (total * share).floor().to(total.dtype).minimum(total - step - 1).clamp(min=0)
+    return (total.double() * share).floor().to(total.dtype).minimum(total - step - 1).clamp(min=0)
 
 
 def reveal(
