@@ -5,7 +5,6 @@ magnitudes and phases out, after Vocos (arXiv:2306.00814) and DAC (arXiv:2306.06
 what the channels of a stereo sound become is decided in `pipeline`.
 """
 
-from collections.abc import Iterable, Iterator
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -18,7 +17,7 @@ from .errors import AudioError, ConfigError
 from .nn.convnext import Merge, Split, Stage
 from .nn.critics import compress
 from .nn.quantize import ResidualQuantizer
-from .types import Codes, Grid, Signal
+from .types import Codes, CodesStream, Grid, Signal, SignalStream
 from .windows import windows
 
 
@@ -37,11 +36,11 @@ class Codec(Protocol):
         """`samples` samples for each row; `codes` may hold only the lowest codebooks."""
         ...
 
-    def encode_blocks(self, blocks: Iterable[Signal]) -> Iterator[Codes]:
+    def encode_blocks(self, blocks: SignalStream) -> CodesStream:
         """`encode` for a stream of blocks of any length, in flat memory."""
         ...
 
-    def decode_blocks(self, codes: Iterable[Codes], samples: int) -> Iterator[Signal]:
+    def decode_blocks(self, codes: CodesStream, samples: int) -> SignalStream:
         """`decode` for a stream of codes, in flat memory."""
         ...
 
@@ -145,7 +144,7 @@ class SpectralCodec(nn.Module):
         return synthesis(spectra, self.config.hop)[..., margin:-margin]
 
     @torch.no_grad()
-    def encode_blocks(self, blocks: Iterable[Signal]) -> Iterator[Codes]:
+    def encode_blocks(self, blocks: SignalStream) -> CodesStream:
         """Codes of a stream of blocks, a window at a time; the last frame is filled up with silence."""
         c, hop = self.config, self.grid.hop
         for window, real in windows(blocks, c.window * hop, c.context * hop):
@@ -153,20 +152,25 @@ class SpectralCodec(nn.Module):
             yield torch.cat(rows)[..., c.context : c.context + self.grid.frames_of(real)]
 
     @torch.no_grad()
-    def decode_blocks(self, codes: Iterable[Codes], samples: int) -> Iterator[Signal]:
+    def decode_blocks(self, codes: CodesStream, samples: int) -> SignalStream:
         """The signal of a stream of codes, a window at a time, `samples` samples in all.
 
-        Frames before the first and after the last are taken to be the codes of silence's absence: features of zero.
+        Frames before the first and after the last have features of zero.
         """
         c, hop, left = self.config, self.grid.hop, samples
-        features = (self.quantizer.decode(part).transpose(1, 2) for part in codes)
-        for window, real in windows(features, c.window, c.context):
-            rows = [self.render(row.T[None]) for row in window]
+        from_one = (part + 1 for part in codes)
+        for window, real in windows(from_one, c.window, c.context):
+            rows = [self._window(row[None]) for row in window]
             wave = torch.cat(rows)[..., c.context * hop : (c.context + real) * hop]
             yield wave[..., :left]
             left -= min(left, wave.shape[-1])
         if left > 0:
             raise AudioError(f"these codes hold {samples - left} samples, fewer than the {samples} asked for")
+
+    def _window(self, from_one: Codes) -> Signal:
+        """The signal of one window of codes counted from 1; 0 stands for no frame."""
+        there = (from_one[:, 0] > 0)[..., None]
+        return self.render(self.quantizer.decode((from_one - 1).clamp_min(0)) * there)
 
     def encode(self, signal: Signal) -> Codes:
         """The codes of each row of `signal`."""

@@ -54,7 +54,7 @@ def songs(folder: Path, *, least: float = 0.0) -> tuple[Song, ...]:
 
 def draw(seed: int, *path: int) -> np.random.Generator:
     """A generator that depends on `seed` and the numbers of `path` alone."""
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, *path])))
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence([len(path), seed, *path])))
 
 
 @dataclass(frozen=True)

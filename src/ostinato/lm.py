@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from .config import config, knob
 from .errors import ConfigError
 from .nn.transformer import Transformer
-from .types import Codes, Logits, Mask
+from .types import Codes, Mask
 
 
 @config
@@ -59,7 +59,9 @@ class MaskedModel(nn.Module):
         self.transformer = Transformer(c.width, c.layers, c.heads, c.dropout, c.buckets, c.furthest)
         self.classify = nn.Linear(c.width, c.predicted * c.vocabulary)
 
-    def forward(self, codes: Codes, mask: Mask, *, circular: bool = False) -> Logits:
+    def forward(
+        self, codes: Codes, mask: Mask, *, circular: bool = False
+    ) -> Float[Tensor, "batch predicted frame vocab"]:
         """Logits of shape (batch, predicted codebook, frame, vocabulary)."""
         features = self.transformer(self.embed(codes, mask), circular=circular)
         return self.classify(features).unflatten(-1, (self.config.predicted, -1)).transpose(1, 2)
@@ -68,4 +70,4 @@ class MaskedModel(nn.Module):
         """Features of every frame before the transformer."""
         looked_up = torch.stack([F.embedding(c, v) for c, v in zip(codes.unbind(1), self.vectors, strict=True)], dim=2)
         cells = torch.where(mask.transpose(1, 2)[..., None], self.hidden, looked_up)
-        return self.enter(cells.flatten(2))
+        return self.enter(cells.flatten(2)).float()

@@ -24,7 +24,7 @@ from .lm import LMConfig, MaskedModel
 from .prompts import Clip, Prompt
 from .resampling import join, resampled
 from .sampling import Noise, Parallel, Sampler, derive, samplers
-from .types import Audio, Codes, Grid, Logits, Mask, Take
+from .types import Audio, Codes, CodesStream, Grid, Logits, Mask, Take
 
 MODELS = Path(__file__).parent / "weights"
 PARTS = ("codec", "coarse", "fine")
@@ -59,7 +59,7 @@ class Pipeline:
         codes, origins = self.encode_blocks(lambda: [audio])
         return torch.cat(list(codes), dim=-1), origins()
 
-    def encode_blocks(self, pieces: Callable[[], Iterable[Audio]]) -> tuple[Iterator[Codes], Callable[[], Origin]]:
+    def encode_blocks(self, pieces: Callable[[], Iterable[Audio]]) -> tuple[CodesStream, Callable[[], Origin]]:
         """`encode` for a sound that is read twice in pieces, in flat memory: first for its level, then for its codes.
 
         Returns:
@@ -88,7 +88,7 @@ class Pipeline:
         """The sound of codes, at the sample rate, level and exact length that it came with."""
         return join(self.decode_blocks([codes], origin))
 
-    def decode_blocks(self, codes: Iterable[Codes], origin: Origin) -> Iterator[Audio]:
+    def decode_blocks(self, codes: CodesStream, origin: Origin) -> Iterator[Audio]:
         """`decode` for a stream of codes, in flat memory."""
         rate, left = self.grid.sample_rate, origin.samples
         samples = -(-origin.samples * rate // origin.sample_rate)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -16,6 +16,8 @@ from .errors import AudioError
 Wave: TypeAlias = Float[Tensor, "batch channel sample"]
 Signal: TypeAlias = Float[Tensor, "batch sample"]
 Codes: TypeAlias = Int[Tensor, "batch codebook frame"]
+SignalStream: TypeAlias = Iterable[Float[Tensor, "_ _"]]
+CodesStream: TypeAlias = Iterable[Int[Tensor, "_ _ _"]]
 Mask: TypeAlias = Bool[Tensor, "batch codebook frame"]
 Logits: TypeAlias = Float[Tensor, "batch codebook frame vocab"]
 Predict: TypeAlias = Callable[[Codes, Mask], Logits]

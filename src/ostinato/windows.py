@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def windows(
-    blocks: Iterable[Shaped[Tensor, "batch *mid time"]], core: int, context: int
+    blocks: Iterable[Shaped[Tensor, "batch *mid _"]], core: int, context: int
 ) -> Iterator[tuple[Shaped[Tensor, "batch *mid window"], int]]:
     """Re-cut a stream into windows of `context + core + context` steps, each with how much of its core is real.
 

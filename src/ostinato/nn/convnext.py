@@ -44,7 +44,7 @@ class Merge(nn.Module):
         self.factor = factor
         self.join = nn.Linear(channels * factor, out)
 
-    def forward(self, x: Features) -> Features:
+    def forward(self, x: Features) -> Float[Tensor, "batch slow out"]:
         return self.join(x.reshape(x.shape[0], -1, x.shape[2] * self.factor))
 
 
@@ -56,5 +56,5 @@ class Split(nn.Module):
         self.factor = factor
         self.part = nn.Linear(channels, out * factor)
 
-    def forward(self, x: Features) -> Features:
+    def forward(self, x: Features) -> Float[Tensor, "batch fast out"]:
         return self.part(x).reshape(x.shape[0], x.shape[1] * self.factor, -1)

@@ -20,7 +20,7 @@ class TimeConv(nn.Module):
         self.kernel = kernel
         self.linear = nn.utils.parametrizations.weight_norm(nn.Linear(ins * kernel, outs))
 
-    def forward(self, x: Features) -> Features:
+    def forward(self, x: Features) -> Float[Tensor, "batch frame out"]:
         reach = self.kernel // 2
         padded = F.pad(x, (0, 0, reach, reach))
         return self.linear(torch.cat([padded[:, i : i + x.shape[1]] for i in range(self.kernel)], dim=-1))

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from ..config import config, knob
 from ..errors import TrainingError
@@ -28,6 +28,7 @@ class LoopConfig:
     checkpoint_minutes: float = knob("distance of checkpoints", default=10.0, unit="minutes", low=0)
 
 
+@runtime_checkable
 class Job(Protocol):
     """What is being trained. `step(n)` must depend on its state and `n` alone."""
 

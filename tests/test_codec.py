@@ -1,0 +1,116 @@
+"""The codec keeps time exactly, however a sound is cut, and survives what sounds can be."""
+
+import pytest
+import torch
+
+from ostinato.codec import Codec, CodecConfig, SpectralCodec
+from ostinato.errors import AudioError, ConfigError
+from ostinato.types import Grid
+from tests import tiny
+
+
+def noise(samples: int, rows: int = 1) -> torch.Tensor:
+    return torch.randn(rows, samples, generator=torch.Generator().manual_seed(1)) * 0.1
+
+
+@pytest.fixture(scope="module")
+def codec() -> SpectralCodec:
+    return tiny.codec()
+
+
+def test_the_default_is_a_codec(codec: SpectralCodec):
+    assert isinstance(codec, Codec)
+
+
+@pytest.mark.parametrize("samples", [1, 767, 768, 769, 2205, 30000])
+def test_codes_cover_the_sound_and_the_sound_comes_back_in_its_length(codec: SpectralCodec, samples: int):
+    codes = codec.encode(noise(samples, 2))
+    assert codes.shape == (2, 6, codec.grid.frames_of(samples))
+    assert 0 <= int(codes.min()) <= int(codes.max()) < 32
+    assert codec.decode(codes, samples).shape == (2, samples)
+
+
+@pytest.mark.parametrize("block", [100, 768, 5000, 12345, 24000])
+def test_codes_and_sound_do_not_depend_on_how_they_were_cut(codec: SpectralCodec, block: int):
+    signal = noise(50000)
+    codes = codec.encode(signal)
+    assert torch.equal(torch.cat(list(codec.encode_blocks(signal.split(block, -1))), -1), codes)
+    parts = codec.decode_blocks(codes.split(max(1, block // 768), -1), 50000)
+    assert torch.equal(torch.cat(list(parts), -1), codec.decode(codes, 50000))
+
+
+def test_a_row_is_the_same_alone_and_in_a_batch(codec: SpectralCodec):
+    signal = noise(20000, 3)
+    assert torch.equal(codec.encode(signal)[1:2], codec.encode(signal[1:2]))
+
+
+def test_no_frame_beyond_the_stated_context_matters(codec: SpectralCodec):
+    reach = codec.config.context
+    signal, other = noise(60 * 768), noise(60 * 768)
+    other[:, : (30 - reach) * 768] = 0
+    other[:, (31 + reach) * 768 :] = 0
+    assert torch.allclose(codec.analyse(signal)[:, 30], codec.analyse(other)[:, 30], atol=1e-5)
+
+
+def test_the_context_is_not_wider_than_needed(codec: SpectralCodec):
+    signal, other = noise(60 * 768), noise(60 * 768)
+    other[:, : 27 * 768] = 0
+    assert not torch.allclose(codec.analyse(signal)[:, 30], codec.analyse(other)[:, 30], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "signal",
+    [torch.zeros(1, 5000), torch.ones(1, 5000), noise(5000) * 100, noise(2205)],
+    ids=["silence", "constant", "clipping", "0.05 s"],
+)
+def test_odd_sounds_give_finite_sound(codec: SpectralCodec, signal: torch.Tensor):
+    back = codec.decode(codec.encode(signal), signal.shape[-1])
+    assert bool(torch.isfinite(back).all())
+
+
+def test_fewer_codebooks_can_be_heard_alone(codec: SpectralCodec):
+    codes = codec.encode(noise(20000))
+    one, all_ = codec.decode(codes[:, :1], 20000), codec.decode(codes, 20000)
+    assert one.shape == all_.shape
+    assert not torch.equal(one, all_)
+
+
+def test_codes_that_end_before_the_sound_does_are_refused(codec: SpectralCodec):
+    codes = codec.encode(noise(7680))
+    with pytest.raises(AudioError, match="7680 samples, fewer than the 9000"):
+        codec.decode(codes, 9000)
+
+
+def test_every_level_codes_what_the_one_before_left(codec: SpectralCodec):
+    features = codec.analyse(noise(768 * 20))
+    codes = codec.quantizer.encode(features)
+    first = codec.quantizer.levels[0]
+    left = features - first.value(codes[:, 0])
+    second = codec.quantizer.levels[1]
+    assert torch.equal(second.nearest(second.down(left)), codes[:, 1])
+
+
+def test_lookup_goes_by_direction_and_not_by_length(codec: SpectralCodec):
+    level = codec.quantizer.levels[0]
+    vectors = noise(8 * 50).view(1, 50, 8)
+    assert torch.equal(level.nearest(vectors), level.nearest(vectors * 7.5))
+
+
+def test_codes_of_a_quiet_sound_are_not_all_alike(codec: SpectralCodec):
+    assert len(codec.encode(noise(768 * 60) * 1e-2)[0, 0].unique()) > 1
+
+
+def test_frames_that_do_not_divide_are_refused():
+    with pytest.raises(ConfigError, match=r"hop must divide grid\.hop \(768\)"):
+        CodecConfig(hop=500)
+    with pytest.raises(ConfigError, match="kernel must be odd, got 6"):
+        CodecConfig(kernel=6)
+
+
+def test_code_vectors_are_those_that_are_looked_up(codec: SpectralCodec):
+    assert codec.vectors().shape == (6, 32, 8)
+    assert torch.equal(codec.vectors()[2], codec.quantizer.levels[2].codebook)
+
+
+def test_the_default_grid_is_574_bits_a_second_for_a_codebook():
+    assert Grid().bits_per_second == pytest.approx(574.2, abs=0.1)

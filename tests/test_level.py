@@ -1,0 +1,49 @@
+"""Loudness is brought to one level, whatever the sound and however it was cut."""
+
+import pyloudnorm
+import pytest
+import torch
+
+from ostinato.level import TARGET, level_gain
+from ostinato.types import Audio
+
+
+def noise(seconds: float, level: float = 0.05, channels: int = 1) -> Audio:
+    chance = torch.Generator().manual_seed(0)
+    return Audio(torch.randn(1, channels, int(44100 * seconds), generator=chance) * level, 44100)
+
+
+def pieces(audio: Audio, size: int) -> list[Audio]:
+    return [Audio(part, audio.sample_rate) for part in audio.wave.split(size, -1)]
+
+
+@pytest.mark.parametrize("level", [1e-3, 0.05])
+def test_a_sound_comes_to_the_target_by_the_measure_of_pyloudnorm(level: float):
+    audio = noise(7, level, channels=2)
+    gain = level_gain([audio])
+    loudness = pyloudnorm.Meter(44100).integrated_loudness((audio.wave[0] * gain).T.numpy())
+    assert loudness == pytest.approx(TARGET, abs=0.2)
+
+
+def test_a_peak_is_not_pushed_over_full_scale():
+    audio = noise(1, 1e-4)
+    audio.wave[..., 100] = 0.5
+    assert level_gain([audio]) * 0.5 == pytest.approx(0.99)
+
+
+def test_the_gain_does_not_depend_on_the_cut():
+    audio = noise(8)
+    assert level_gain(pieces(audio, 1000)) == level_gain([audio]) == level_gain(pieces(audio, 150_001))
+
+
+def test_the_gain_undoes_a_change_of_level():
+    assert level_gain([noise(2, 0.01)]) == pytest.approx(5 * level_gain([noise(2, 0.05)]), rel=1e-4)
+
+
+def test_silence_and_nothing_are_left_alone():
+    assert level_gain([Audio(torch.zeros(1, 1, 5000), 44100)]) == 1.0
+    assert level_gain([]) == 1.0
+
+
+def test_a_sound_shorter_than_a_measuring_block_has_a_level():
+    assert 0 < level_gain([noise(0.05)]) < 10

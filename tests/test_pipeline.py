@@ -1,0 +1,178 @@
+"""The whole way: a sound in, a take out, kept cells kept, lengths exact."""
+
+import itertools
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+import ostinato
+from ostinato.checkpoint import CONFIG
+from ostinato.codesfile import Origin
+from ostinato.errors import AudioError, CheckpointError
+from ostinato.pipeline import Pipeline, load, stretches
+from ostinato.prompts import Everything, Periodic, Prompt
+from ostinato.sampling import Parallel
+from ostinato.types import Audio
+
+QUICK = {"sampler": Parallel(steps=3), "finisher": Parallel(steps=2)}
+SEVENTH = Prompt(keep=(Periodic(period=7),))
+
+
+@pytest.fixture(scope="module")
+def pipeline(tiny_model: Path) -> Pipeline:
+    return load(tiny_model)
+
+
+def noise(samples: int, channels: int = 1, rate: int = 44100) -> Audio:
+    chance = torch.Generator().manual_seed(0)
+    return Audio(torch.randn(1, channels, samples, generator=chance) * 0.1, rate)
+
+
+@pytest.mark.parametrize(
+    ("samples", "channels", "rate"), [(2205, 1, 44100), (30001, 2, 48000), (4001, 1, 8000), (96000, 2, 192000)]
+)
+def test_a_take_has_the_length_the_rate_and_the_channels_of_its_input(
+    pipeline: Pipeline, samples: int, channels: int, rate: int
+):
+    take = pipeline.vary(noise(samples, channels, rate), Prompt(), **QUICK)
+    assert take.audio.wave.shape == (1, channels, samples)
+    assert take.audio.sample_rate == rate
+    assert take.codes.shape[0] == channels
+
+
+def test_the_same_seed_gives_the_same_music_and_another_seed_other_music(pipeline: Pipeline):
+    first, again, other = (pipeline.vary(noise(20000), SEVENTH, seed=s, **QUICK) for s in (5, 5, 6))
+    assert torch.equal(first.audio.wave, again.audio.wave)
+    assert not torch.equal(first.codes, other.codes)
+
+
+def test_kept_cells_are_those_of_the_input_and_hidden_ones_are_filled(pipeline: Pipeline):
+    audio = noise(40000, 2)
+    codes, _ = pipeline.encode(audio)
+    take = pipeline.vary(audio, SEVENTH, **QUICK)
+    assert torch.equal(take.codes[~take.mask], codes[~take.mask])
+    assert not torch.equal(take.codes, codes)
+
+
+def test_a_prompt_that_keeps_everything_gives_the_codecs_own_reconstruction(pipeline: Pipeline):
+    audio = noise(20000, 2)
+    take = pipeline.vary(audio, Prompt(keep=(Everything(),)))
+    assert torch.equal(take.audio.wave, pipeline.decode(*pipeline.encode(audio)).wave)
+
+
+def test_sides_share_one_mask_and_have_noise_of_their_own(pipeline: Pipeline):
+    one = noise(30000)
+    audio = Audio(torch.cat([one.wave, torch.zeros_like(one.wave)], dim=1) * 2, 44100)
+    take = pipeline.vary(audio, Prompt(), **QUICK)
+    assert torch.equal(take.mask[0], take.mask[1])
+    assert not torch.equal(take.codes[0], take.codes[1])
+
+
+def test_a_mono_take_is_the_mid_of_the_stereo_one(pipeline: Pipeline):
+    mono = noise(30000)
+    stereo = Audio(mono.wave.repeat(1, 2, 1), 44100)
+    gain = pipeline.encode(mono)[1].gain / pipeline.encode(stereo)[1].gain
+    a, b = pipeline.encode(Audio(mono.wave, 44100))[0], pipeline.encode(Audio(stereo.wave * gain, 44100))[0]
+    assert b.shape[0] == 2
+    assert a.shape[1:] == b.shape[1:]
+
+
+def test_codes_do_not_depend_on_the_cut_and_origin_tells_the_sound(pipeline: Pipeline):
+    audio = noise(50000, 2, 48000)
+    whole, origin = pipeline.encode(audio)
+    parts = [Audio(w, 48000) for w in audio.wave.split(7000, -1)]
+    codes, about = pipeline.encode_blocks(lambda: iter(parts))
+    assert torch.equal(torch.cat(list(codes), -1), whole)
+    assert about() == origin
+    assert (origin.samples, origin.sample_rate, origin.channels) == (50000, 48000, 2)
+
+
+def test_decoding_in_blocks_is_decoding(pipeline: Pipeline):
+    codes, origin = pipeline.encode(noise(40000, 2, 22050))
+    blocks = list(pipeline.decode_blocks(codes.split(9, -1), origin))
+    assert torch.equal(torch.cat([b.wave for b in blocks], -1), pipeline.decode(codes, origin).wave)
+
+
+def test_the_level_of_the_input_comes_back(pipeline: Pipeline):
+    codes, origin = pipeline.encode(noise(40000))
+    quiet, about = pipeline.encode(Audio(noise(40000).wave * 0.01, 44100))
+    assert about.gain == pytest.approx(100 * origin.gain, rel=1e-3)
+    assert float((quiet == codes).float().mean()) > 0.99
+
+
+def test_progress_counts_to_the_end_and_what_watch_raises_ends_the_work(pipeline: Pipeline):
+    seen: list[tuple[str, int, int]] = []
+    _ = pipeline.vary(noise(20000), Prompt(), watch=lambda *s: seen.append(s), **QUICK)
+    assert seen == [("coarse", 1, 3), ("coarse", 2, 3), ("coarse", 3, 3), ("fine", 1, 2), ("fine", 2, 2)]
+
+    def stop(stage: str, step: int, steps: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _ = pipeline.vary(noise(20000), Prompt(), watch=stop, **QUICK)
+
+
+def test_a_long_sound_is_filled_in_stretches(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("ostinato.pipeline.SPAN", 16)
+    monkeypatch.setattr("ostinato.pipeline.OVERLAP", 4)
+    audio = noise(60 * 768)
+    take = pipeline.vary(audio, SEVENTH, **QUICK)
+    codes, _ = pipeline.encode(audio)
+    assert take.codes.shape == codes.shape
+    assert torch.equal(take.codes[~take.mask], codes[~take.mask])
+
+
+def test_stretches_cover_the_grid_and_overlap():
+    assert stretches(10, 16, 4) == [0]
+    assert stretches(16, 16, 4) == [0]
+    assert stretches(17, 16, 4) == [0, 1]
+    for frames in range(17, 100):
+        starts = stretches(frames, 16, 4)
+        assert starts[-1] + 16 == frames
+        assert all(b - a <= 12 for a, b in itertools.pairwise(starts))
+
+
+def test_three_channels_and_a_batch_are_refused(pipeline: Pipeline):
+    with pytest.raises(AudioError, match="one or two channels"):
+        pipeline.encode(noise(1000, 3))
+
+
+def test_a_model_that_is_not_there_is_named_with_those_that_are(tmp_path: Path):
+    with pytest.raises(CheckpointError, match="no model called 'nobody'"):
+        load("nobody")
+    with pytest.raises(CheckpointError, match=r"lacks codec/config\.json"):
+        load(tmp_path)
+
+
+def test_parts_that_do_not_fit_are_refused(tmp_path: Path, tiny_model: Path):
+    folder = shutil.copytree(tiny_model, tmp_path / "odd")
+    settings = json.loads((folder / "fine" / CONFIG).read_text())
+    _ = (folder / "fine" / CONFIG).write_text(json.dumps({**settings, "given": 3}))
+    with pytest.raises(CheckpointError, match="the fine model must be given what the coarse one predicts"):
+        load(folder)
+
+
+def test_the_hash_tells_models_apart(tiny_model: Path, tmp_path: Path):
+    from tests.tiny import write_model
+
+    assert load(tiny_model).hash == load(tiny_model).hash
+    assert load(write_model(tmp_path / "tiny", seed=1)).hash != load(tiny_model).hash
+
+
+def test_a_take_tells_how_it_was_made(pipeline: Pipeline):
+    take = pipeline.vary(noise(5000), SEVENTH, seed=9, **QUICK)
+    assert (take.seed, take.model) == (9, pipeline.hash)
+    assert Prompt.load(take.settings["prompt"]) == SEVENTH
+    assert take.settings["coarse"]["steps"] == 3
+    assert json.loads(json.dumps(take.settings)) == take.settings
+
+
+def test_an_origin_is_what_a_codes_file_keeps(pipeline: Pipeline):
+    assert isinstance(pipeline.encode(noise(1000))[1], Origin)
+
+
+def test_the_public_names_are_there():
+    assert all(hasattr(ostinato, name) for name in ostinato.__all__)

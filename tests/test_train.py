@@ -1,0 +1,264 @@
+"""Training resumes to the bit, learns, logs, and says when it has failed."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from ostinato.checkpoint import read_config, restore, save
+from ostinato.codec import CodecConfig, SpectralCodec
+from ostinato.config import load, plain
+from ostinato.errors import ConfigError, TrainingError
+from ostinato.lm import LMConfig, MaskedModel
+from ostinato.train.codec import CodecJob, CodecTraining
+from ostinato.train.lm import LMJob, LMTraining, random_mask, shaped_mask
+from ostinato.train.loop import LoopConfig, rate, run
+from ostinato.train.runs import start
+from ostinato.train.state import Average, read_state, write_state
+from tests import tiny
+
+
+@pytest.fixture(scope="module")
+def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("music")
+    time = np.arange(3 * 44100) / 44100
+    for number, pitch in enumerate((220, 330)):
+        wave = 0.2 * np.sign(np.sin(2 * np.pi * pitch * time)) * np.exp(-(time % 0.5) * 6)
+        soundfile.write(folder / f"{number}.wav", np.stack([wave, 0.8 * wave], 1), 44100)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def frozen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("codec")
+    save(folder, tiny.CODEC, tiny.codec())
+    return folder
+
+
+def codec_training(music: Path, **changes: Any) -> CodecTraining:
+    usual = {
+        "model": tiny.CODEC,
+        "loop": LoopConfig(steps=6, validate_every=3, log_every=2, checkpoint_minutes=0),
+        "train": str(music),
+        "validation": str(music),
+        "batch": 2,
+        "frames": 12,
+        "critics": (64,),
+        "critic_width": 8,
+        "critic_from": 2,
+        "critic_items": 1,
+        "held_out": 2,
+        "collapse": 0.0,
+    }
+    return CodecTraining(**{**usual, **changes})
+
+
+def lm_training(music: Path, frozen: Path, cache: Path, **changes: Any) -> LMTraining:
+    usual = {
+        "model": tiny.COARSE,
+        "loop": LoopConfig(steps=6, validate_every=3, log_every=2, checkpoint_minutes=0),
+        "codec": str(frozen),
+        "train": str(music),
+        "validation": str(music),
+        "cache": str(cache),
+        "batch": 2,
+        "frames": 24,
+        "held_out": 3,
+    }
+    return LMTraining(**{**usual, **changes})
+
+
+def lines(folder: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("kind", ["codec", "lm"])
+def test_a_run_that_was_stopped_goes_on_to_the_bit(kind: str, music: Path, frozen: Path, tmp_path: Path):
+    def job() -> CodecJob | LMJob:
+        if kind == "codec":
+            return CodecJob(codec_training(music))
+        return LMJob(lm_training(music, frozen, tmp_path / "cache"))
+
+    whole = [job_step for made in [job()] for job_step in (made.step(0), made.step(1), made.step(2), made.step(3))]
+    first = job()
+    halves = [first.step(0), first.step(1)]
+    write_state(tmp_path / "state.safetensors", first.state())
+    second = job()
+    second.load(read_state(tmp_path / "state.safetensors"))
+    halves += [second.step(2), second.step(3)]
+    assert halves == whole
+    assert all(torch.equal(a, b) for a, b in zip(*(_weights(j) for j in (second, _run(job(), 4))), strict=True))
+
+
+def _run(job: CodecJob | LMJob, steps: int) -> CodecJob | LMJob:
+    for index in range(steps):
+        _ = job.step(index)
+    return job
+
+
+def _weights(job: CodecJob | LMJob) -> list[torch.Tensor]:
+    return list(job.average.weights.values())
+
+
+def test_a_codec_run_learns_logs_and_leaves_a_checkpoint(music: Path, tmp_path: Path):
+    settings = codec_training(music, loop=LoopConfig(steps=30, validate_every=10, log_every=10), critic_from=100)
+    start(tmp_path / "run", "codec", settings)
+    log = lines(tmp_path / "run")
+    scores = [line["score"] for line in log if "score" in line]
+    assert scores[-1] < scores[0]
+    assert "perplexity_0" in log[0]
+    best = tmp_path / "run" / "best"
+    restore(best, SpectralCodec(read_config(best, CodecConfig)))
+
+
+def test_a_model_run_learns_more_than_the_vocabulary_is_large(music: Path, frozen: Path, tmp_path: Path):
+    settings = lm_training(
+        music, frozen, tmp_path / "cache", loop=LoopConfig(steps=60, validate_every=30), warm_up=5, rate=1e-2
+    )
+    start(tmp_path / "run", "lm", settings)
+    assert lines(tmp_path / "run")[-1]["score"] < 0.9 * math.log2(32)
+    best = tmp_path / "run" / "best"
+    restore(best, MaskedModel(read_config(best, LMConfig)))
+
+
+def test_the_critics_join_when_they_are_due(music: Path):
+    job = CodecJob(codec_training(music))
+    assert "critic" not in job.step(0)
+    before = [p.clone() for p in job.critics.parameters()]
+    assert "critic" in job.step(2)
+    assert any(not torch.equal(a, b) for a, b in zip(before, job.critics.parameters(), strict=True))
+    assert all(p.requires_grad for p in job.critics.parameters())
+
+
+def test_a_run_whose_codebooks_collapse_stops_and_says_so(music: Path):
+    job = CodecJob(codec_training(music, collapse=31.9, collapse_after=0))
+    with pytest.raises(TrainingError, match="codebook 0 has collapsed at step [0-2]: perplexity"):
+        _ = _run(job, 3)
+
+
+def test_dead_codes_move_onto_vectors_of_the_batch():
+    level = tiny.codec().quantizer.levels[0]
+    vectors = torch.randn(2, 40, 8, generator=torch.Generator().manual_seed(0))
+    level.usage.fill_(1.0)
+    level.usage[5] = 0.0
+    before = level.codebook.clone()
+    assert level.revive(vectors, 0.03, torch.Generator().manual_seed(0)) == 1
+    moved = (level.codebook != before).any(1).nonzero()[:, 0].tolist()
+    assert moved == [5]
+    assert float((vectors.flatten(0, 1) - level.codebook[5]).norm(dim=1).min()) < 0.5
+
+
+def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path):
+    class Broken:
+        def step(self, index: int) -> dict[str, float]:
+            return {"mel": math.nan if index == 2 else 1.0}
+
+        def validate(self) -> dict[str, float]:
+            return {"score": 1.0}
+
+        def state(self) -> dict[str, Any]:
+            return {}
+
+        def load(self, state: dict[str, Any]) -> None: ...
+
+        def export(self, folder: Path) -> None: ...
+
+    with pytest.raises(TrainingError, match="mel is not finite at step 2"):
+        run(Broken(), tmp_path, LoopConfig(steps=5))
+
+
+def test_a_folder_with_another_run_is_refused(music: Path, frozen: Path, tmp_path: Path):
+    settings = codec_training(music, loop=LoopConfig(steps=1))
+    start(tmp_path / "run", "codec", settings)
+    with pytest.raises(TrainingError, match="holds a codec run, not a lm run"):
+        start(tmp_path / "run", "lm", lm_training(music, frozen, tmp_path))
+    with pytest.raises(TrainingError, match="other settings"):
+        start(tmp_path / "run", "codec", codec_training(music, batch=3))
+    with pytest.raises(TrainingError, match="no run to resume"):
+        start(tmp_path / "none", "codec")
+    start(tmp_path / "run", "codec")
+
+
+def test_a_visible_cell_costs_nothing(music: Path, frozen: Path, tmp_path: Path):
+    job = LMJob(lm_training(music, frozen, tmp_path / "cache"))
+    codes = job.music.batch(0, 2)
+    mask = torch.zeros_like(codes, dtype=torch.bool)
+    mask[0, 1, 3] = mask[1, 2, 4] = True
+    assert job.loss(job.model, codes, mask).shape == (2,)
+
+
+def test_the_fine_model_is_never_asked_for_what_it_is_given(music: Path, frozen: Path, tmp_path: Path):
+    job = LMJob(lm_training(music, frozen, tmp_path / "cache", model=tiny.FINE))
+    mask = job.mask(np.random.default_rng(0), 20)
+    assert not mask[:, :4].any()
+    assert bool(mask[:, 4:].flatten(1).any(1).all())
+
+
+@pytest.mark.parametrize("make", [random_mask, shaped_mask])
+@pytest.mark.parametrize("codebooks", [1, 4])
+def test_masks_for_training_cover_little_and_much(make: Any, codebooks: int):
+    chance = np.random.default_rng(0)
+    shares = [float(make(chance, codebooks, 30, share).float().mean()) for share in np.linspace(0.01, 1, 60)]
+    assert min(shares) < 0.2
+    assert max(shares) > 0.8
+
+
+def test_a_random_mask_hides_the_share_it_is_asked_for():
+    mask = random_mask(np.random.default_rng(0), 4, 25, 0.37)
+    assert int(mask.sum()) == 37
+
+
+def test_tokens_are_encoded_once_and_anew_for_another_codec(music: Path, frozen: Path, tmp_path: Path):
+    from ostinato.train.tokens import tokens
+
+    cache = tmp_path / "t.safetensors"
+    first = tokens(music, frozen, cache)
+    assert sorted(first) == ["0.wav#0", "0.wav#1", "1.wav#0", "1.wav#1"]
+    stamp = cache.stat().st_mtime_ns
+    again = tokens(music, frozen, cache)
+    assert cache.stat().st_mtime_ns == stamp
+    assert all(torch.equal(first[k], again[k]) for k in first)
+    save(tmp_path / "other", tiny.CODEC, tiny.codec(seed=1))
+    other = tokens(music, tmp_path / "other", cache)
+    assert not torch.equal(first["0.wav#0"], other["0.wav#0"])
+
+
+def test_the_rate_rises_and_falls():
+    rates = [rate(i, 100, warm_up=10) for i in range(101)]
+    assert rates[0] == pytest.approx(0.1)
+    assert max(rates) == pytest.approx(1.0)
+    assert rates[-1] == pytest.approx(0.05)
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+
+
+def test_the_average_follows_the_weights():
+    module = tiny.model()
+    average = Average(module, 0.9)
+    with torch.no_grad():
+        module.hidden += 1
+    average.update(module, 10**6)
+    assert torch.allclose(average.weights["hidden"], module.hidden - 0.9, atol=1e-6)
+
+
+def test_a_state_comes_back_as_it_was(tmp_path: Path):
+    state = {"a": torch.arange(3), "b": {"c": 1.5, "d": {"e": torch.ones(2, 2)}, "f": None}, "g": "text"}
+    write_state(tmp_path / "s.safetensors", state)
+    back = read_state(tmp_path / "s.safetensors")
+    assert torch.equal(back["a"], state["a"])
+    assert torch.equal(back["b"]["d"]["e"], torch.ones(2, 2))
+    assert (back["b"]["c"], back["b"]["f"], back["g"]) == (1.5, None, "text")
+
+
+@pytest.mark.parametrize("settings", [CodecTraining(), LMTraining()], ids=["codec", "lm"])
+def test_settings_come_back_from_json(settings: Any):
+    assert load(type(settings), json.loads(json.dumps(plain(settings)))) == settings
+
+
+def test_settings_that_do_not_fit_are_refused(music: Path):
+    with pytest.raises(ConfigError, match=r"critic_items must be at most batch \(2\), got 9"):
+        codec_training(music, critic_items=9)
