@@ -1,0 +1,104 @@
+"""The model card: measured figures in one JSON file, and the page that is made from it and from nothing else."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from ..checkpoint import write_text
+from ..corpus import read_list
+from ..errors import OstinatoError, TrainingError
+from .prediction import Prediction
+from .reconstruction import Reconstruction
+from .variation import Variation
+
+Figures: TypeAlias = dict[str, Any]
+Part: TypeAlias = Reconstruction | Prediction | Variation
+
+PARTS = ("codec", "tokens", "prompts")
+FIGURES, PAGE = "card.json", "README.md"
+
+
+@dataclass(frozen=True)
+class About:
+    """What the figures are about: a model by name and hash, its grid, and the bytes of its weights."""
+
+    name: str
+    hash: str
+    grid: dict[str, int]
+    bytes: int
+
+
+def read_figures(path: Path) -> Figures:
+    """The figures in a card's JSON file; none where there is no file yet.
+
+    Raises:
+        OstinatoError: the file is not a table in JSON.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise OstinatoError(f"{path} is not JSON ({error}); remove it to measure anew") from None
+    if not isinstance(found, dict):
+        raise OstinatoError(f"{path} must hold a table of figures; remove it to measure anew")
+    return found
+
+
+def write_figures(path: Path, figures: Figures) -> None:
+    """Write figures as JSON, whole or not at all."""
+    write_text(path, json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
+
+
+def measured(part: Part, command: str, about: About) -> Figures:
+    """One part of a card, with the command that measures it and the hash of what was measured."""
+    return {"command": command, "hash": about.hash, "result": asdict(part)}
+
+
+def stale(figures: Mapping[str, Any], about: About) -> list[str]:
+    """The parts that have not been measured on this very model, in order."""
+    return [part for part in PARTS if figures.get(part, {}).get("hash") != about.hash]
+
+
+def training(runs: Mapping[str, Path]) -> list[Figures]:
+    """Steps and hours of training runs, by stage, as their logs tell.
+
+    Raises:
+        TrainingError: a folder has no log of a run.
+    """
+    table = []
+    for stage, folder in runs.items():
+        try:
+            last = json.loads((folder / "log.jsonl").read_text(encoding="utf-8").splitlines()[-1])
+            table.append({"stage": stage, "steps": int(last["step"]), "hours": float(last["hours"])})
+        except (OSError, ValueError, LookupError):
+            raise TrainingError(f"{folder} has no log of a training run; name the folder that `train` wrote") from None
+    return table
+
+
+def music(folder: Path) -> list[Figures]:
+    """Hours, tracks and packages of each split of a corpus list, and the hours under each licence.
+
+    Raises:
+        CorpusError: `folder` holds no corpus list.
+    """
+    corpus = read_list(folder)
+    table = []
+    for name in dict.fromkeys(track.split for track in corpus.tracks):
+        part = corpus.split(name)
+        licences: Counter[str] = Counter()
+        for track in part.tracks:
+            licences[track.licence] += track.seconds / 3600  # type: ignore[assignment]
+        table.append(
+            {
+                "split": name,
+                "hours": sum(track.seconds for track in part.tracks) / 3600,
+                "tracks": len(part.tracks),
+                "packages": [package.name for package in part.packages],
+                "licences": dict(licences.most_common()),
+            }
+        )
+    return table

@@ -1,0 +1,38 @@
+"""What is measured: a whole model, or a codec on its own."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from ..checkpoint import CONFIG, WEIGHTS, digest, read_config, restore
+from ..codec import Codec, CodecConfig, SpectralCodec
+from ..pipeline import Pipeline, load
+from .card import About
+from .prediction import Stage
+
+
+def about(pipeline: Pipeline) -> About:
+    """Name, hash, grid and size of a model."""
+    size = sum(path.stat().st_size for path in pipeline.folder.glob(f"*/{WEIGHTS}"))
+    return About(pipeline.name, pipeline.hash, asdict(pipeline.grid), size)
+
+
+def stages(pipeline: Pipeline) -> list[Stage]:
+    """The coarse and the fine model, as what is asked to foretell tokens."""
+    models = {"coarse": pipeline.coarse, "fine": pipeline.fine}
+    return [Stage(name, model.config.codebooks, model.config.given, model) for name, model in models.items()]
+
+
+def codec_of(model: str) -> tuple[Codec, About]:
+    """The codec of a model (by name or folder), or the one in a folder that holds nothing else.
+
+    Raises:
+        CheckpointError: there is no such model or codec, or it is damaged.
+    """
+    folder = Path(model)
+    if not (folder / CONFIG).is_file():
+        pipeline = load(model)
+        return pipeline.codec, about(pipeline)
+    codec = SpectralCodec(read_config(folder, CodecConfig))
+    restore(folder, codec)
+    size = (folder / WEIGHTS).stat().st_size
+    return codec.eval().requires_grad_(False), About(folder.name, digest(folder), asdict(codec.grid), size)
