@@ -111,11 +111,12 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.M
     codesfile.write(tmp_path / "a.safetensors", draw(2, 4, 30), ORIGIN)
     before = (tmp_path / "a.safetensors").read_bytes()
 
-    def fail(_: object, path: Path, **__: object) -> None:
-        path.write_bytes(b"half")
+    def fail(path: Path, data: bytes) -> None:
+        with open(path, "wb") as file:
+            _ = file.write(data[:9])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(codesfile, "save_file", fail)
+    monkeypatch.setattr(Path, "write_bytes", fail)
     with pytest.raises(AudioError, match="No space left on device"):
         codesfile.write(tmp_path / "a.safetensors", draw(2, 3, 9), ORIGIN)
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [before]

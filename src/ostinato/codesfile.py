@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from .config import config, knob, load, plain
 from .errors import AudioError, ConfigError
@@ -20,13 +20,14 @@ SUFFIX, KEY, TENSOR, VERSION = ".safetensors", "ostinato", "codes", 1
 class Origin:
     """What codes were made from, and by which codec; kept as JSON in the file's metadata."""
 
-    version: int = knob(VERSION, "of the file format", low=1, high=VERSION)
-    grid: Grid = knob(Grid(), "the raster of the codes")
+    version: int = knob("of the file format", default=VERSION, low=1, high=VERSION)
+    grid: Grid = knob("the raster of the codes", default=Grid())
     sample_rate: int = knob(help="of the sound", unit="Hz", low=1)
     channels: int = knob(help="of the sound; codes have one row for each", low=1, high=2)
     samples: int = knob(help="length of the sound at its own rate", unit="samples", low=1)
-    model: str = knob("", "name of the model whose codec made the codes")
-    hash: str = knob("", "hash of that model")
+    gain: float = knob("what the sound was multiplied by before coding; undone when it is heard", default=1.0, low=1e-9)
+    model: str = knob("name of the model whose codec made the codes", default="")
+    hash: str = knob("hash of that model", default="")
 
     @property
     def seconds(self) -> float:
@@ -44,10 +45,10 @@ def write(path: str | Path, codes: Codes, origin: Origin) -> None:
     dtype = torch.int16 if origin.grid.vocabulary <= torch.iinfo(torch.int16).max + 1 else torch.int32
     part = target.with_name(f".{target.stem}-{secrets.token_hex(4)}.part")
     try:
-        save_file({TENSOR: codes.to(dtype).contiguous()}, part, metadata={KEY: json.dumps(plain(origin))})
+        _ = part.write_bytes(save({TENSOR: codes.to(dtype).contiguous()}, metadata={KEY: json.dumps(plain(origin))}))
         os.replace(part, target)
-    except (OSError, SafetensorError) as error:
-        raise AudioError(f"cannot write {target}: {error}") from None
+    except OSError as error:
+        raise AudioError(f"cannot write {target}: {error.strerror}") from None
     finally:
         part.unlink(missing_ok=True)
 

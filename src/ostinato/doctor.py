@@ -70,14 +70,20 @@ def missing() -> list[dict[str, str]]:
     return [{"part": name, "for": use, "get": cure} for name, use, cure in absent]
 
 
+def listed(folder: Path) -> bool:
+    """Whether a model folder has a list of checksums."""
+    return (folder / SUMS).is_file()
+
+
 def verify(folder: Path) -> list[str]:
     """What is wrong with a model folder, by its list of checksums; an empty list when it is whole.
 
-    The list is a file SHA256SUMS of lines "<hex digest>  <path in the folder>", as `sha256sum` writes them.
+    The list is a file SHA256SUMS of lines "<hex digest>  <path in the folder>", as `sha256sum` writes them. Where
+    there is none, nothing can be found wrong; `listed` tells.
     """
-    if not (folder / SUMS).is_file():
-        return [f"{folder} has no {SUMS}, so its files cannot be checked"]
-    found = []
+    found: list[str] = []
+    if not listed(folder):
+        return found
     for line in (folder / SUMS).read_text(encoding="utf-8").splitlines():
         wanted, _, name = line.partition("  ")
         if not (folder / name).is_file():

@@ -1,0 +1,25 @@
+"""The command line. Each verb reads its flags, calls the library, and prints what came of it; see cli_*.py."""
+
+from importlib import metadata
+
+import click
+
+from .cli_codes import decode, encode
+from .cli_common import Door
+from .cli_evaluate import evaluate
+from .cli_info import doctor, hints, info, presets
+from .cli_train import corpus, train
+from .cli_vary import demo, vary
+
+
+@click.group(cls=Door, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(metadata.version("ostinato"), prog_name="ostinato")
+@click.pass_context
+def main(context: click.Context) -> None:
+    """Music by masked acoustic token modeling: a loop in, variations out."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+for verb in (vary, demo, encode, decode, info, presets, hints, doctor, corpus, train, evaluate):
+    main.add_command(verb)

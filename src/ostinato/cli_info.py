@@ -1,0 +1,211 @@
+"""`ostinato info`, `doctor`, `presets` and `hints`: what there is, what a file holds, and how it can be made again."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+
+from . import audiofile, codesfile
+from . import doctor as examination
+from .checkpoint import CONFIG, WEIGHTS, digest, read_config
+from .cli_common import as_json, command_line, limits, model_option, prompt_flags, sentence, show, table
+from .codec import CodecConfig
+from .config import defaults, knobs, plain
+from .errors import CheckpointError, OstinatoError
+from .pipeline import MODELS, PARTS, shipped
+from .prompts import Prompt, preset_help
+from .prompts import hints as known_hints
+from .prompts import presets as known_presets
+from .sampling import Parallel
+
+
+@click.command()
+@click.argument("what", required=False)
+@as_json
+def info(what: str | None, as_json: bool) -> None:
+    """Tell of WHAT: a sound, a take and how to make it again, a codes file, or a model; without it, of the models."""
+    if what is None:
+        models = [_model(MODELS / name) for name in shipped()]
+        show({"models": models}, "\n\n".join(map(_model_text, models)) or "no model is shipped", json_wanted=as_json)
+        return
+    path = Path(what)
+    if what in shipped() or path.is_dir():
+        about = _model(MODELS / what if what in shipped() else path)
+        show(about, _model_text(about), json_wanted=as_json)
+    elif path.suffix == codesfile.SUFFIX:
+        origin = codesfile.info(path)
+        about = {"path": what, **plain(origin), "seconds": round(origin.seconds, 3)}
+        show(about, _pairs(about), json_wanted=as_json)
+    else:
+        _tell_sound(path, json_wanted=as_json)
+
+
+@click.command()
+@as_json
+def presets(as_json: bool) -> None:
+    """List the named prompts of `vary --preset`."""
+    data = {name: {"help": preset_help[name], "flags": prompt_flags(known_presets[name])} for name in known_presets}
+    rows = [(name, preset_help[name]) for name in known_presets]
+    rows = [row for name, help in rows for row in ((name, help), ("", command_line(data[name]["flags"])))]
+    show({"presets": data}, table(rows, indent=""), json_wanted=as_json)
+
+
+@click.command()
+@as_json
+def hints(as_json: bool) -> None:
+    """List the hints of `vary --keep` and `--hide`, and their knobs."""
+    data, lines = {}, []
+    for name in known_hints:
+        cls = known_hints[name]
+        first = (cls.__doc__ or "").strip().splitlines()[0]
+        usual = defaults(cls)
+        data[name] = {
+            "help": first,
+            "knobs": {k: vars(about) | {"default": usual[k]} for k, about in knobs(cls).items()},
+        }
+        lines.append(f"{name}\n  {first}")
+        rows = [(f"{k}={usual[k]}", f"{sentence(about.help)} {limits(about)}") for k, about in knobs(cls).items()]
+        lines += [table(rows, indent="    ")] if rows else []
+    show({"hints": data}, "\n".join(lines), json_wanted=as_json)
+
+
+@click.command()
+@model_option
+@as_json
+@click.pass_context
+def doctor(context: click.Context, model: str, as_json: bool) -> None:
+    """Look at the machine and the model; exits with 1 when the model is not whole."""
+    machine = examination.machine()
+    device = machine["device"]
+    speeds = {
+        "fp32": round(examination.speed(torch.float32, device=device)),
+        "bf16": round(examination.speed(torch.bfloat16, device=device)),
+    }
+    about, problems = _checked(model)
+    missing = examination.missing()
+    data: dict[str, Any] = {
+        "versions": examination.versions(),
+        "machine": machine,
+        "gflops": speeds,
+        "model": about,
+        "problems": problems,
+        "missing": missing,
+    }
+    rows = [*data["versions"].items(), *((key, str(value)) for key, value in machine.items() if value is not None)]
+    rows += [("matrix products", ", ".join(f"{value} GFLOP/s in {name}" for name, value in speeds.items()))]
+    rows += [("model", f"{about['name']} ({about['hash']})")] if about else []
+    rows += [("checksums", about["checksums"])] if about else []
+    rows += [("problem", problem) for problem in problems]
+    rows += [("missing", f"{part['part']}, for {part['for']}: {part['get']}") for part in missing]
+    show(data, table(rows, indent=""), json_wanted=as_json)
+    context.exit(1 if problems else 0)
+
+
+def _checked(model: str) -> tuple[dict[str, Any] | None, list[str]]:
+    folder = MODELS / model if model in shipped() else Path(model)
+    try:
+        about = _model(folder)
+    except OstinatoError as error:
+        return None, [str(error)]
+    problems = examination.verify(folder)
+    said = ("damaged" if problems else "right") if examination.listed(folder) else f"not checked, no {examination.SUMS}"
+    return about | {"checksums": said}, problems
+
+
+def _model(folder: Path) -> dict[str, Any]:
+    """What a model folder holds.
+
+    Raises:
+        CheckpointError: it is not a model folder.
+    """
+    for part in PARTS:
+        if not (folder / part / CONFIG).is_file() or not (folder / part / WEIGHTS).is_file():
+            names = ", ".join(shipped()) or "none"
+            raise CheckpointError(f"{folder} is not a model: it lacks {part}/; models that ship: {names}")
+    grid = read_config(folder / "codec", CodecConfig).grid
+    return {
+        "name": folder.name,
+        "folder": str(folder),
+        "hash": digest(*(folder / part for part in PARTS)),
+        "grid": plain(grid),
+        "frames_per_second": round(grid.rate, 3),
+        "bits_per_second": round(grid.bits_per_second * grid.codebooks),
+        "megabytes": {part: round((folder / part / WEIGHTS).stat().st_size / 1e6, 2) for part in PARTS},
+        "licence": _licence(folder),
+    }
+
+
+def _licence(folder: Path) -> str:
+    """The `license:` line at the head of the model's card."""
+    card = folder / "README.md"
+    lines = card.read_text(encoding="utf-8").splitlines() if card.is_file() else []
+    named = [line.partition(":")[2].strip() for line in lines[:20] if line.startswith("license:")]
+    return named[0] if named else "not stated"
+
+
+def _model_text(about: dict[str, Any]) -> str:
+    grid, sizes = about["grid"], about["megabytes"]
+    rows = [
+        ("model", f"{about['name']} ({about['hash']})"),
+        ("folder", about["folder"]),
+        ("grid", f"{grid['codebooks']} codebooks of {grid['vocabulary']}, {about['frames_per_second']} frames/s"),
+        ("sound", f"{grid['sample_rate']} Hz, {about['bits_per_second'] / 1000:.2f} kbit/s for one channel"),
+        ("size", ", ".join(f"{part} {size} MB" for part, size in sizes.items())),
+        ("licence", about["licence"]),
+    ]
+    return table(rows, indent="")
+
+
+def _tell_sound(path: Path, *, json_wanted: bool) -> None:
+    facts, take = audiofile.info(path), audiofile.about(path)
+    data = {name: value for name, value in vars(facts).items()} | {
+        "path": str(path),
+        "seconds": round(facts.seconds, 3),
+    }
+    if take is None or "ostinato" not in take:
+        show(data, _pairs(data), json_wanted=json_wanted)
+        return
+    command, notes = command_line(_again(path, take)), _notes(path, take)
+    text = f"{_pairs(data)}\n{_take_text(take)}\nto make it again, bit for bit:\n  {command}"
+    show(data | {"take": take, "command": command, "notes": notes}, "\n".join([text, *notes]), json_wanted=json_wanted)
+
+
+def _take_text(take: dict[str, Any]) -> str:
+    rows = [
+        ("made by", f"ostinato {take['ostinato']}, model {take['model']} ({take['hash']})"),
+        ("from", f"{take['input']['name']} (sha256 {take['input']['sha256'][:16]}...)"),
+        ("prompt", command_line(prompt_flags(Prompt.load(take["prompt"])))),
+        ("seed", str(take["seed"])),
+    ]
+    return table(rows, indent="")
+
+
+def _again(path: Path, take: dict[str, Any]) -> list[str]:
+    """The command that makes a take again."""
+    coarse = {key: value for key, value in take["coarse"].items() if key != "name"}
+    usual = defaults(Parallel)
+    flags = [part for k, v in coarse.items() if v != usual[k] for part in (f"--{k.replace('_', '-')}", str(v))]
+    fine = ",".join(f"{key}={value}" for key, value in take["fine"].items() if key != "name" and value != usual[key])
+    model = [] if take["model"] == "default" else ["--model", take["model"]]
+    prompt = prompt_flags(Prompt.load(take["prompt"]))
+    seed = ["--seed", str(take["seed"])]
+    return ["ostinato", "vary", take["input"]["name"], "-o", path.name, *prompt, *seed, *flags, "--fine", fine, *model]
+
+
+def _notes(path: Path, take: dict[str, Any]) -> list[str]:
+    """What stands in the way of making a take again here."""
+    notes = []
+    source = path.parent / take["input"]["name"]
+    if source.is_file() and audiofile.sha256(source) != take["input"]["sha256"]:
+        notes.append(f"note: {source} is not the file it was made from")
+    folder = MODELS / take["model"] if take["model"] in shipped() else Path(take["model"])
+    parts = [folder / part for part in PARTS]
+    here = digest(*parts) if all((part / CONFIG).is_file() for part in parts) else None
+    if here != take["hash"]:
+        notes.append(f"note: the model '{take['model']}' is {here or 'not'} here; the take needs {take['hash']}")
+    return notes
+
+
+def _pairs(data: dict[str, Any]) -> str:
+    return table([(key, str(value)) for key, value in data.items()], indent="")

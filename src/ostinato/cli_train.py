@@ -1,0 +1,222 @@
+"""`ostinato train` and `ostinato corpus`: get the music, and make a model from it."""
+
+import functools
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from . import corpus as music
+from .checkpoint import CONFIG, read_config
+from .cli_common import as_json, progress, show, table
+from .codec import CodecConfig
+from .config import load
+from .errors import ConfigError
+from .prepare import Report, prepare, prepare_folder
+from .train.codec import CodecTraining
+from .train.lm import LMTraining
+from .train.loop import BEST, LOG
+from .train.runs import start
+
+COARSE = 4
+RECIPE = Path("recipes/default")
+
+folder = click.Path(path_type=Path)
+run_folder = click.argument("run", type=folder)
+settings_file = click.option("--config", "file", type=folder, help="JSON file of settings; the rest keep defaults.")
+changes = click.option(
+    "--set", "changes", multiple=True, metavar="KNOB=VALUE", help="Such as loop.steps=100; repeatable."
+)
+recipe = click.option("--list", "recipe", type=folder, default=RECIPE, show_default=True, help="Folder of the list.")
+splits = click.option(
+    "--split", "splits", multiple=True, metavar="NAME", help=f"{', '.join(music.SPLITS)}; repeatable; all unless given."
+)
+
+
+@click.group()
+def train() -> None:
+    """Train the parts of a model; the same command goes on with a run that was stopped."""
+
+
+@train.command()
+@run_folder
+@settings_file
+@changes
+@as_json
+def codec(run: Path, file: Path | None, changes: Sequence[str], as_json: bool) -> None:
+    """Train a codec in the folder RUN, or go on with the run that is there."""
+    given = merged(file, changes)
+    fresh = bool(given) or not (run / CONFIG).is_file()
+    _train(run, "codec", load(CodecTraining, given) if fresh else None, json_wanted=as_json)
+
+
+@train.command()
+@run_folder
+@click.option("--stage", type=click.Choice(["coarse", "fine"]), help="Which model; needed to start a run.")
+@settings_file
+@changes
+@as_json
+def lm(run: Path, stage: str | None, file: Path | None, changes: Sequence[str], as_json: bool) -> None:
+    """Train a masked model in the folder RUN, or go on with the run that is there."""
+    given = merged(file, changes)
+    if stage is None and given:
+        raise ConfigError("settings of a new run need --stage coarse or --stage fine; a known run goes on without any")
+    _train(run, "lm", _lm_settings(stage, given) if stage else None, json_wanted=as_json)
+
+
+@click.group()
+def corpus() -> None:
+    """The music that the default model is made from: list it, fetch it, prepare it."""
+
+
+@corpus.command("list")
+@recipe
+@splits
+@as_json
+def list_music(recipe: Path, splits: Sequence[str], as_json: bool) -> None:
+    """What the list holds: tracks, hours and licences by package."""
+    chosen = _listed(recipe, splits)
+    data: list[dict[str, Any]] = []
+    for package in chosen.packages:
+        tracks = chosen.of(package)
+        data.append(
+            {
+                "package": package.name,
+                "version": package.version,
+                "split": package.split,
+                "tracks": len(tracks),
+                "hours": round(sum(track.seconds for track in tracks) / 3600, 3),
+                "licences": sorted({track.licence for track in tracks}),
+            }
+        )
+    rows = [("package", "split", "tracks", "hours", "licences")]
+    rows += [(d["package"], d["split"], str(d["tracks"]), f"{d['hours']:.2f}", ", ".join(d["licences"])) for d in data]
+    hours: dict[str, float] = defaultdict(float)
+    for track in chosen.tracks:
+        hours[track.split] += track.seconds / 3600
+    total = ", ".join(f"{split} {value:.2f} h" for split, value in hours.items())
+    show({"packages": data, "hours": dict(hours)}, f"{table(rows, indent='')}\n{total}", json_wanted=as_json)
+
+
+@corpus.command("fetch")
+@click.argument("root", type=folder)
+@recipe
+@splits
+@click.option("--debs", type=folder, help="Folder to keep the packages in.")
+@as_json
+def fetch_music(root: Path, recipe: Path, splits: Sequence[str], debs: Path | None, as_json: bool) -> None:
+    """Fetch the listed tracks into the folder ROOT (Debian and Ubuntu); goes on where it was stopped."""
+    chosen = _listed(recipe, splits)
+    with progress() as watch:
+        folders = music.fetch(chosen, root, debs=debs, watch=watch)
+    text = f"{len(chosen.tracks)} tracks of {len(folders)} packages in {root}"
+    show({"root": str(root), "packages": len(folders), "tracks": len(chosen.tracks)}, text, json_wanted=as_json)
+
+
+@corpus.command("prepare")
+@click.argument("root", type=folder)
+@click.argument("out", type=folder)
+@recipe
+@splits
+@click.option("--own", is_flag=True, help="ROOT is a folder of your own audio, not one that `fetch` made.")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes at work.")
+@as_json
+def prepare_music(
+    root: Path, out: Path, recipe: Path, splits: Sequence[str], own: bool, workers: int, as_json: bool
+) -> None:
+    """Make the tracks in ROOT ready for training: one rate, one loudness, in the folder OUT."""
+    with progress() as watch:
+        if own:
+            report = prepare_folder(root, out, workers=workers, watch=watch)
+        else:
+            report = prepare(_listed(recipe, splits), root, out, workers=workers, watch=watch)
+    show(_report(report, out), "\n".join([str(report), *_skipped(report)]), json_wanted=as_json)
+
+
+@corpus.command("thanks")
+@recipe
+def thank(recipe: Path) -> None:
+    """Print the attribution page: title, author, source and licence of each track that is trained on."""
+    click.echo(music.attribution(music.read_list(recipe)), nl=False)
+
+
+def merged(file: Path | None, changes: Sequence[str]) -> dict[str, Any]:
+    """Settings from a JSON file, with `path.to.knob=value` changes on top.
+
+    Raises:
+        ConfigError: the file is not a JSON table, or a change is not written that way.
+    """
+    settings = _table(file) if file is not None else {}
+    for change in changes:
+        path, equals, text = change.partition("=")
+        if not equals:
+            raise ConfigError(f"--set is written knob=value, such as loop.steps=100; got '{change}'")
+        *outer, last = path.split(".")
+        place = functools.reduce(lambda node, key: node.setdefault(key, {}), outer, settings)
+        if not isinstance(place, dict):
+            raise ConfigError(f"'{'.'.join(outer)}' is a single value; it has no '{last}'")
+        place[last] = _value(text)
+    return settings
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _table(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read {file}: {error.strerror}") from None
+    except ValueError as error:
+        raise ConfigError(f"{file} is not JSON ({error})") from None
+    if not isinstance(found, dict):
+        raise ConfigError(f"{file} must hold a table of settings, got {found!r}")
+    return found
+
+
+def _lm_settings(stage: str, given: dict[str, Any]) -> LMTraining:
+    codec = load(LMTraining, {key: value for key, value in given.items() if key == "codec"}).codec
+    grid = read_config(Path(codec), CodecConfig).grid
+    sizes = {"codebooks": COARSE} if stage == "coarse" else {"codebooks": grid.codebooks, "given": COARSE}
+    return load(LMTraining, {**given, "model": {**sizes, "vocabulary": grid.vocabulary, **given.get("model", {})}})
+
+
+def _train(run: Path, kind: str, settings: CodecTraining | LMTraining | None, *, json_wanted: bool) -> None:
+    with progress() as watch:
+
+        @functools.cache
+        def steps() -> int:
+            return json.loads((run / CONFIG).read_text(encoding="utf-8"))["settings"]["loop"]["steps"]
+
+        def tell(step: int, figures: dict[str, float]) -> None:
+            shown = {key: value for key, value in figures.items() if key not in ("step", "hours")}
+            name, value = next(iter(shown.items()))
+            watch(f"{name} {value:.3f}", step, steps())
+
+        start(run, kind, settings, watch=tell)
+    last = json.loads((run / LOG).read_text(encoding="utf-8").splitlines()[-1])
+    made = {"run": str(run), "best": str(run / BEST), "last": last}
+    show(
+        made, f"{run}: step {last['step']:g}, {last['hours']:.2f} hours; best in {run / BEST}", json_wanted=json_wanted
+    )
+
+
+def _listed(recipe: Path, splits: Sequence[str]) -> music.Corpus:
+    found = music.read_list(recipe)
+    return found.split(*splits) if splits else found
+
+
+def _report(report: Report, out: Path) -> dict[str, Any]:
+    skipped = [{"path": str(path), "reason": reason} for path, reason in report.skipped]
+    return {"out": str(out), "files": len(report.ready), "hours": report.seconds / 3600, "skipped": skipped}
+
+
+def _skipped(report: Report) -> list[str]:
+    return [f"skipped {path}: {reason}" for path, reason in report.skipped]

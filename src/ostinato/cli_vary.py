@@ -1,0 +1,191 @@
+"""`ostinato vary` and `ostinato demo`: a sound in, takes out, each with all that is needed to make it again."""
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import click
+
+from . import audiofile, plot
+from .cli_common import (
+    Watch,
+    as_json,
+    from_flags,
+    knob_flags,
+    model_option,
+    output,
+    progress,
+    prompt_flags,
+    show,
+    sound,
+    spare,
+)
+from .config import parse
+from .errors import MissingPartError, OstinatoError
+from .pipeline import Pipeline, load
+from .prompts import Clip, Prompt, preset
+from .resampling import samples_at
+from .sampling import Parallel, Sampler
+from .types import Audio, Take
+
+USUAL = "medium variation"
+LOOP = Path(__file__).parent / "assets" / "loop.flac"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What takes are made from: a sound, a model as the user named it, a prompt and samplers."""
+
+    sound: Path
+    audio: Audio
+    model: str
+    pipeline: Pipeline
+    prompt: Prompt
+    samplers: dict[str, Sampler]
+
+    @property
+    def clip(self) -> Clip:
+        grid = self.pipeline.grid
+        return Clip(grid, samples_at(self.audio.samples, self.audio.sample_rate, grid.sample_rate))
+
+    def about(self, take: Take) -> dict[str, Any]:
+        """What a take's file tells of its making."""
+        return {
+            "ostinato": metadata.version("ostinato"),
+            "model": self.model,
+            "hash": take.model,
+            "seed": take.seed,
+            "input": {"name": self.sound.name, "sha256": audiofile.sha256(self.sound)},
+            **take.settings,
+        }
+
+
+@click.command()
+@sound
+@output("WAV or FLAC to write; with --takes 3 the files are OUT-1, OUT-2 and OUT-3.")
+@click.option("--preset", "named", metavar="NAME", help=f"A prompt by name, see `presets`.  [default: {USUAL}]")
+@click.option("--keep", multiple=True, metavar="HINT[:knob=value,...]", help="Cells to keep, see `hints`; repeatable.")
+@click.option("--hide", multiple=True, metavar="HINT[:knob=value,...]", help="Cells to fill even so; repeatable.")
+@click.option("--takes", type=click.IntRange(1, 1000), default=1, show_default=True, help="How many.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Another seed, another take; each take adds 1.")
+@knob_flags(Parallel)
+@click.option("--fine", metavar="knob=value,...", help="The same settings for the fine codebooks, in place of steps=8.")
+@model_option
+@click.option("--plot", "picture", type=click.Path(path_type=Path), help="A picture to draw: .png, .svg or .pdf.")
+@as_json
+def vary(sound: Path, out: Path, named: str | None, keep: Sequence[str], hide: Sequence[str], **flags: Any) -> None:
+    """Make variations of SOUND: the prompt says what stays, the model makes up the rest.
+
+    Without --preset, --keep or --hide the prompt is "medium variation". The same command makes the same take, bit
+    for bit, and `ostinato info TAKE` tells that command.
+    """
+    prompt = prompt_of(named, keep, hide)
+    targets = numbered(out, flags["takes"])
+    for target in targets:
+        _ = audiofile.check_writable(target)
+        spare(sound, target)
+    if flags["picture"] is not None:
+        _ = plot.check(flags["picture"])
+    samplers: dict[str, Sampler] = {"sampler": from_flags(Parallel, flags)}
+    if flags["fine"] is not None:
+        samplers["finisher"] = parse(Parallel, flags["fine"])
+    job = _job(sound, flags["model"], prompt, samplers)
+    takes, made = _make(job, targets, flags["seed"])
+    if flags["picture"] is not None:
+        made["plot"] = _draw(job, takes, flags["picture"])
+    show(made, _story(made), json_wanted=flags["as_json"])
+
+
+@click.command()
+@click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="A folder.")
+@model_option
+@as_json
+def demo(out: Path, model: str, as_json: bool) -> None:
+    """Hear it: two takes of the loop that ships, and a picture of them."""
+    if not LOOP.is_file():
+        raise OstinatoError(f"the loop that ships is not at {LOOP}; install ostinato again")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        loop = Path(shutil.copyfile(LOOP, out / LOOP.name))
+    except OSError as error:
+        raise OstinatoError(f"cannot write to {out}: {error.strerror}") from None
+    job = _job(loop, model, preset(USUAL), {})
+    takes, made = _make(job, [out / "take-1.wav", out / "take-2.wav"], seed=1)
+    made = {"input": str(loop), **made}
+    try:
+        made["plot"] = _draw(job, takes, out / "picture.png")
+    except MissingPartError as error:
+        made["missing"] = str(error)
+    show(made, _story(made), json_wanted=as_json)
+
+
+def prompt_of(named: str | None, keep: Sequence[str], hide: Sequence[str]) -> Prompt:
+    """The prompt that flags mean: a preset, hints, or a preset with hints added to it.
+
+    Raises:
+        ConfigError: no such preset, hint or knob.
+    """
+    if named is None:
+        return Prompt.of(keep, hide) if keep or hide else preset(USUAL)
+    base = preset(named)
+    return Prompt(base.keep + Prompt.of(keep).keep, base.hide + Prompt.of(hide=hide).hide)
+
+
+def numbered(out: Path, takes: int) -> list[Path]:
+    """One name for each take: the name itself for one, else NAME-1, NAME-2 and so on."""
+    if takes == 1:
+        return [out]
+    return [out.with_name(f"{out.stem}-{number}{out.suffix}") for number in range(1, takes + 1)]
+
+
+def _job(sound: Path, model: str, prompt: Prompt, samplers: dict[str, Sampler]) -> Job:
+    job = Job(sound, audiofile.read(sound), model, load(model), prompt, samplers)
+    _ = prompt.mask(job.clip)
+    return job
+
+
+def _make(job: Job, targets: Sequence[Path], seed: int) -> tuple[list[Take], dict[str, Any]]:
+    takes, rows, start = [], [], time.perf_counter()
+    with progress() as watch:
+        for number, target in enumerate(targets):
+            tell = _numbered_watch(watch, number + 1, len(targets))
+            take = job.pipeline.vary(job.audio, job.prompt, seed=seed + number, watch=tell, **job.samplers)
+            gain = audiofile.write(target, take.audio, about=job.about(take))
+            takes.append(take)
+            rows.append({"path": str(target), "seed": take.seed, "gain_db": round(gain, 2)})
+    took, seconds = time.perf_counter() - start, job.audio.seconds
+    return takes, {
+        "takes": rows,
+        "model": job.model,
+        "hash": job.pipeline.hash,
+        "prompt": " ".join(prompt_flags(job.prompt)),
+        "seconds": round(seconds, 3),
+        "took": round(took, 3),
+        "times_real_time": round(len(targets) * seconds / took, 2),
+    }
+
+
+def _numbered_watch(watch: Watch, number: int, takes: int) -> Watch:
+    name = f"take {number} of {takes}: " if takes > 1 else ""
+    return lambda stage, done, total: watch(f"{name}{stage}", done, total)
+
+
+def _draw(job: Job, takes: Sequence[Take], path: Path) -> str:
+    words = ", " + " ".join(prompt_flags(job.prompt))
+    return str(plot.picture(path, job.audio, takes[0].mask[0], takes, job.pipeline.grid, prompt=words))
+
+
+def _story(made: dict[str, Any]) -> str:
+    lines = [made["input"]] if "input" in made else []
+    for row in made["takes"]:
+        turned = f", turned down by {-row['gain_db']} dB so that it does not clip" if row["gain_db"] else ""
+        lines.append(f"{row['path']}  (seed {row['seed']}{turned})")
+    lines += [made["plot"]] if "plot" in made else []
+    lines += [made["missing"]] if "missing" in made else []
+    count = len(made["takes"])
+    what = f"{count} takes of {made['seconds']} s" if count > 1 else f"{made['seconds']} s"
+    return "\n".join([*lines, f"{what} in {made['took']} s: {made['times_real_time']} times real time"])
