@@ -279,7 +279,7 @@ def test_every_preset_fits_a_loop_of_four_seconds_and_leaves_work_to_do(name: st
 def test_preset_names_are_easy_to_type():
     for name in ("medium variation", "medium-variation", "Medium_Variation"):
         assert preset(name) is presets["medium variation"]
-    with pytest.raises(ConfigError, match="no preset called 'medium-variaton'; did you mean 'medium variation'?"):
+    with pytest.raises(ConfigError, match="no preset called 'medium-variaton'; did you mean 'medium variation'"):
         _ = preset("medium-variaton")
 
 

@@ -1,5 +1,6 @@
 """Filters, the schedule, one reveal, and parallel decoding."""
 
+import itertools
 import math
 from collections.abc import Callable
 
@@ -141,7 +142,7 @@ def test_each_step_reveals_at_least_one_cell():
 def test_the_schedule_falls_to_nothing(total: int, steps: int):
     counts = [total, *lefts(total, steps)]
     assert counts[-1] == 0
-    assert all(after < before or before == 0 for before, after in zip(counts, counts[1:], strict=False))
+    assert all(after < before or before == 0 for before, after in itertools.pairwise(counts))
     assert all(left <= total * math.cos(math.pi / 2 * step / steps) + 1e-9 for step, left in enumerate(counts))
 
 
@@ -229,7 +230,7 @@ def test_watch_sees_every_step_and_the_grid_as_it_grows(grid_of, listener):
     )
     assert [step for step, _, _ in pictures] == [0, 1, 2, 3, 4]
     assert torch.equal(pictures[-1][1], result)
-    for (_, before, was_hidden), (_, after, is_hidden) in zip(pictures, pictures[1:], strict=False):
+    for (_, before, was_hidden), (_, after, is_hidden) in itertools.pairwise(pictures):
         assert torch.equal(before[~was_hidden], after[~was_hidden])
         assert bool((is_hidden <= was_hidden).all())
 

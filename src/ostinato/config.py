@@ -80,7 +80,7 @@ def plain(value: Any) -> Any:
     return value
 
 
-def load(cls: type[T], settings: Mapping[str, Any]) -> T:
+def load(cls: type[T], settings: Any) -> T:
     """Build a config from plain data, strictly.
 
     Raises:
