@@ -158,17 +158,15 @@ def _model_text(about: dict[str, Any]) -> str:
 
 
 def _tell_sound(path: Path, *, json_wanted: bool) -> None:
-    facts, take = audiofile.info(path), audiofile.about(path)
-    data = {name: value for name, value in vars(facts).items()} | {
-        "path": str(path),
-        "seconds": round(facts.seconds, 3),
-    }
-    if take is None or "ostinato" not in take:
+    facts, take = audiofile.info(path), audiofile.about(path) or {}
+    data = vars(facts) | {"path": str(path), "seconds": round(facts.seconds, 3)}
+    try:
+        command, notes, story = command_line(_again(path, take)), _notes(path, take), _take_text(take)
+    except (KeyError, TypeError, AttributeError, OstinatoError):
         show(data, _pairs(data), json_wanted=json_wanted)
         return
-    command, notes = command_line(_again(path, take)), _notes(path, take)
-    text = f"{_pairs(data)}\n{_take_text(take)}\nto make it again, bit for bit:\n  {command}"
-    show(data | {"take": take, "command": command, "notes": notes}, "\n".join([text, *notes]), json_wanted=json_wanted)
+    text = "\n".join([_pairs(data), story, "to make it again, bit for bit:", f"  {command}", *notes])
+    show(data | {"take": take, "command": command, "notes": notes}, text, json_wanted=json_wanted)
 
 
 def _take_text(take: dict[str, Any]) -> str:
