@@ -11,7 +11,7 @@ from ostinato import audiofile, cli_train
 from ostinato import corpus as music
 from ostinato.config import plain
 from ostinato.corpus import Corpus, Package, Track
-from ostinato.train.codec import CodecTraining
+from ostinato.train import presets
 from ostinato.train.lm import LMTraining
 from ostinato.types import Audio
 from tests.test_cli import complaint, data, run
@@ -47,17 +47,15 @@ def test_a_codec_run_takes_its_settings_from_a_file_and_from_flags(tmp_path: Pat
 def test_without_settings_a_run_starts_with_the_defaults_and_then_goes_on(tmp_path: Path, begun: list[tuple[str, Any]]):
     for _ in range(2):
         assert data(run("train", "codec", tmp_path / "run", "--json"))["last"] == {"step": 20, "hours": 0.5, "mel": 0.4}
-    assert begun == [("codec", CodecTraining()), ("codec", None)]
+    assert begun == [("codec", presets.codec()), ("codec", None)]
 
 
 @pytest.mark.parametrize(("stage", "codebooks", "given"), [("coarse", 4, 0), ("fine", 6, 4)])
 def test_a_stage_fits_the_codec(
     tmp_path: Path, tiny_model: Path, begun: list[tuple[str, Any]], stage: str, codebooks: int, given: int
 ):
-    codec = f"codec={tiny_model}/codec"
-    assert (
-        run("train", "lm", tmp_path / "run", "--stage", stage, "--set", codec, "--set", "model.layers=2").exit_code == 0
-    )
+    codec = ("--codec", tiny_model / "codec")
+    assert run("train", "lm", tmp_path / "run", "--stage", stage, *codec, "--set", "model.layers=2").exit_code == 0
     kind, settings = begun[0]
     assert (kind, type(settings)) == ("lm", LMTraining)
     model = settings.model
@@ -71,7 +69,7 @@ def test_a_stage_fits_the_codec(
     (("codec", "RUN", "--config", "no.json"), "cannot read no.json: No such file or directory"),
     (("lm", "RUN", "--set", "batch=3"), "settings of a new run need --stage coarse or --stage fine"),
     (("lm", "RUN"), "holds no run to resume"),
-    (("lm", "RUN", "--stage", "coarse", "--set", "codec=no"), "no is not a checkpoint: it has no config.json"),
+    (("lm", "RUN", "--stage", "coarse", "--codec", "no"), "no is not a checkpoint: it has no config.json"),
 ])  # fmt: skip
 def test_a_wrong_setting_is_one_line(tmp_path: Path, flags: tuple[str, ...], message: str):
     assert message in complaint(run("train", *(tmp_path / "run" if each == "RUN" else each for each in flags)))

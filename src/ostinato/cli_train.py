@@ -10,18 +10,18 @@ from typing import Any
 import click
 
 from . import corpus as music
-from .checkpoint import CONFIG, read_config
+from .checkpoint import CONFIG
 from .cli_common import as_json, progress, show, table
-from .codec import CodecConfig
-from .config import load
+from .config import load, plain
 from .errors import ConfigError
 from .prepare import Report, prepare, prepare_folder
+from .train import presets
 from .train.codec import CodecTraining
 from .train.lm import LMTraining
 from .train.loop import BEST, LOG
 from .train.runs import start
 
-COARSE = 4
+STAGES = {"coarse": presets.coarse, "fine": presets.fine}
 RECIPE = Path("recipes/default")
 
 folder = click.Path(path_type=Path)
@@ -50,21 +50,24 @@ def codec(run: Path, file: Path | None, changes: Sequence[str], as_json: bool) -
     """Train a codec in the folder RUN, or go on with the run that is there."""
     given = merged(file, changes)
     fresh = bool(given) or not (run / CONFIG).is_file()
-    _train(run, "codec", load(CodecTraining, given) if fresh else None, json_wanted=as_json)
+    settings = load(CodecTraining, over(plain(presets.codec()), given)) if fresh else None
+    _train(run, "codec", settings, json_wanted=as_json)
 
 
 @train.command()
 @run_folder
-@click.option("--stage", type=click.Choice(["coarse", "fine"]), help="Which model; needed to start a run.")
+@click.option("--stage", type=click.Choice(list(STAGES)), help="Which model; needed to start a run.")
+@click.option("--codec", type=folder, default=Path("runs/codec/best"), show_default=True, help="Its codec, trained.")
 @settings_file
 @changes
 @as_json
-def lm(run: Path, stage: str | None, file: Path | None, changes: Sequence[str], as_json: bool) -> None:
+def lm(run: Path, stage: str | None, codec: Path, file: Path | None, changes: Sequence[str], as_json: bool) -> None:
     """Train a masked model in the folder RUN, or go on with the run that is there."""
     given = merged(file, changes)
     if stage is None and given:
         raise ConfigError("settings of a new run need --stage coarse or --stage fine; a known run goes on without any")
-    _train(run, "lm", _lm_settings(stage, given) if stage else None, json_wanted=as_json)
+    settings = load(LMTraining, over(plain(STAGES[stage](codec)), given)) if stage else None
+    _train(run, "lm", settings, json_wanted=as_json)
 
 
 @click.group()
@@ -162,6 +165,13 @@ def merged(file: Path | None, changes: Sequence[str]) -> dict[str, Any]:
     return settings
 
 
+def over(base: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """The settings in `base` with those in `given` in their place, table by table."""
+    both = base | given
+    nested = {key for key in base if isinstance(base[key], dict) and isinstance(given.get(key), dict)}
+    return both | {key: over(base[key], given[key]) for key in nested}
+
+
 def _value(text: str) -> Any:
     try:
         return json.loads(text)
@@ -179,13 +189,6 @@ def _table(file: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ConfigError(f"{file} must hold a table of settings, got {found!r}")
     return found
-
-
-def _lm_settings(stage: str, given: dict[str, Any]) -> LMTraining:
-    codec = load(LMTraining, {key: value for key, value in given.items() if key == "codec"}).codec
-    grid = read_config(Path(codec), CodecConfig).grid
-    sizes = {"codebooks": COARSE} if stage == "coarse" else {"codebooks": grid.codebooks, "given": COARSE}
-    return load(LMTraining, {**given, "model": {**sizes, "vocabulary": grid.vocabulary, **given.get("model", {})}})
 
 
 def _train(run: Path, kind: str, settings: CodecTraining | LMTraining | None, *, json_wanted: bool) -> None:
