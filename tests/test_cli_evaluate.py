@@ -188,6 +188,18 @@ def test_a_run_without_a_stage_is_refused(tiny_model: Path, tmp_path: Path):
         _ = run("card", "--model", tiny_model, "--run", "runs", "-o", tmp_path)
 
 
+def test_figures_that_cannot_be_written_are_told_in_one_line(tmp_path: Path):
+    with pytest.raises(OstinatoError, match=r"cannot write .*card\.json: No such file or directory"):
+        card.write_figures(tmp_path / "nowhere" / "card.json", {})
+
+
+@pytest.mark.parametrize("option", ["--seconds=0", "--seed=-1", "--passages=0", "--usage=0"])
+def test_a_number_that_makes_no_sense_is_refused(option: str):
+    result = run("codec", option)
+    assert result.exit_code == 2
+    assert "is not in the range" in result.output
+
+
 def test_listen_writes_a_picture(tiny_model: Path, split: Path, tmp_path: Path):
     _ = pytest.importorskip("matplotlib")
     _ = run("listen", "--model", tiny_model, "--split-dir", split, "--seconds", 0.5, "-o", tmp_path / "levels.png")

@@ -122,6 +122,11 @@ def test_a_judge_of_hearing_refuses_silence_by_name(name: str):
         _ = JUDGES[name](tune(220), Audio(torch.zeros(1, 1, RATE), RATE))
 
 
+def test_visqol_refuses_what_is_too_short_for_it():
+    with pytest.raises(AudioError, match=r"visqol needs passages of at least 1 s, got 0.5 s"):
+        _ = JUDGES["visqol"](tune(220, 0.5), tune(220, 0.5))
+
+
 def test_a_judge_that_is_not_installed_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(__import__("sys").modules, "zimtohrli", None)
     with pytest.raises(MissingPartError, match=r"pip install 'ostinato\[evaluate\]'"):

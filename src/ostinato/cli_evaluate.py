@@ -1,18 +1,13 @@
 """`ostinato evaluate`: measure a model on held-out music and write its card."""
 
-import json
-import shlex
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from .checkpoint import write_text
+from .cli_common import as_json, command_line, model_option, progress, show
 from .errors import ConfigError
 from .evaluate import card, page
 from .evaluate.passages import passages
@@ -31,24 +26,24 @@ SPLIT = "music/test"
 def shared(command: Callable[..., None]) -> Callable[..., None]:
     """The options that every measurement has."""
     options = [
-        click.option("--model", default="default", show_default=True, help="Name or folder of a model."),
+        model_option,
         click.option("--split-dir", default=SPLIT, show_default=True, help="Folder of held-out music."),
-        click.option("--seconds", default=6.0, show_default=True, help="Length of a passage."),
-        click.option("--seed", default=0, show_default=True, help="Which passages, masks and takes."),
+        click.option(
+            "--seconds", type=click.FloatRange(min=0.1), default=6.0, show_default=True, help="Length of a passage."
+        ),
+        click.option(
+            "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which passages, masks and takes."
+        ),
     ]
     for option in reversed(options):
         command = option(command)
     return command
 
 
-def output(command: Callable[..., None]) -> Callable[..., None]:
-    """Where the figures of one measurement go."""
-    to_file = click.option("-o", "--out", type=Path, help="A card's JSON file to put the figures into.")
-    as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-    return to_file(as_json(command))
-
-
-usage = click.option("--usage", default=120, show_default=True, help="How many passages to count tokens in.")
+into = click.option("-o", "--out", type=Path, help="A card's JSON file to put the figures into.")
+usage = click.option(
+    "--usage", type=click.IntRange(min=1), default=120, show_default=True, help="How many passages to count tokens in."
+)
 
 
 @click.group()
@@ -58,11 +53,14 @@ def evaluate() -> None:
 
 @evaluate.command()
 @shared
-@click.option("--passages", "count", default=16, show_default=True, help="How many passages to judge.")
+@click.option(
+    "--passages", "count", type=click.IntRange(min=1), default=16, show_default=True, help="How many passages to judge."
+)
 @click.option("--judge", "judges", multiple=True, help="mel, zimtohrli or visqol; all unless given.")
 @click.option("--opus/--no-opus", default=True, show_default=True, help="Judge Opus beside it.")
 @usage
-@output
+@into
+@as_json
 @click.pass_context
 def codec(context: click.Context, model: str, split_dir: str, count: int, out: Path | None, **options: Any) -> None:
     """What the codec keeps at 1, 4 and all codebooks, beside Opus. MODEL may be a codec checkpoint."""
@@ -85,9 +83,17 @@ def codec(context: click.Context, model: str, split_dir: str, count: int, out: P
 
 @evaluate.command()
 @shared
-@click.option("--passages", "count", default=64, show_default=True, help="How many passages to measure on.")
+@click.option(
+    "--passages",
+    "count",
+    type=click.IntRange(min=1),
+    default=64,
+    show_default=True,
+    help="How many passages to measure on.",
+)
 @click.option("--train-dir", help="Folder in which to count token frequencies; the split itself unless given.")
-@output
+@into
+@as_json
 @click.pass_context
 def tokens(
     context: click.Context, model: str, split_dir: str, count: int, train_dir: str | None, out: Path | None, **rest: Any
@@ -110,10 +116,13 @@ def tokens(
 
 @evaluate.command()
 @shared
-@click.option("--passages", "count", default=24, show_default=True, help="How many passages to vary.")
+@click.option(
+    "--passages", "count", type=click.IntRange(min=1), default=24, show_default=True, help="How many passages to vary."
+)
 @click.option("--keep", multiple=True, default=["periodic:period=7"], show_default=True, help="Hints to keep.")
 @usage
-@output
+@into
+@as_json
 @click.pass_context
 def prompts(
     context: click.Context, model: str, split_dir: str, count: int, keep: tuple[str, ...], out: Path | None, **rest: Any
@@ -147,7 +156,7 @@ def listen(model: str, split_dir: str, seconds: float, seed: int, out: Path) -> 
 
 
 @evaluate.command(name="card")
-@click.option("--model", default="default", show_default=True, help="Name or folder of a model.")
+@model_option
 @click.option("--split-dir", default=SPLIT, show_default=True, help="Folder of held-out music.")
 @click.option("--run", "runs", multiple=True, metavar="STAGE=FOLDER", help="A training run, to tell its hours.")
 @click.option("--corpus", type=Path, help="Folder of the corpus list.")
@@ -159,7 +168,6 @@ def write_card(
     """Measure what card.json lacks of this model, then write card.json and README.md."""
     pipeline = load(model)
     folder = out or pipeline.folder
-    folder.mkdir(parents=True, exist_ok=True)
     subject = about(pipeline)
     figures = card.read_figures(folder / card.FIGURES) | {"model": asdict(subject)}
     if runs:
@@ -170,21 +178,8 @@ def write_card(
         _ = context.invoke(evaluate.commands[part], model=model, split_dir=split_dir, out=folder / card.FIGURES)
         figures |= {part: card.read_figures(folder / card.FIGURES)[part]}
     card.write_figures(folder / card.FIGURES, figures)
-    write_text(folder / card.PAGE, page.page(figures))
+    card.write(folder / card.PAGE, page.page(figures))
     click.echo(folder / card.PAGE)
-
-
-@contextmanager
-def progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on the error stream that follows `watch(what, done, total)`."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("starting", total=None)
-
-        def watch(what: str, done: int, total: int) -> None:
-            bar.update(task, description=what, completed=done, total=total)
-
-        yield watch
 
 
 def _vary(pipeline: Pipeline) -> Callable[[Audio, Prompt, int], Take]:
@@ -192,14 +187,14 @@ def _vary(pipeline: Pipeline) -> Callable[[Audio, Prompt, int], Take]:
 
 
 def _deliver(
-    part: str, result: card.Part, subject: card.About, context: click.Context, out: Path | None, as_json: bool
+    part: str, result: card.Part, subject: card.About, context: click.Context, out: Path | None, json_wanted: bool
 ) -> None:
     """Print the figures, and put them into a card's file if there is one."""
     figures = card.measured(result, _command(context), subject)
     if out is not None:
         known = card.read_figures(out)
         card.write_figures(out, known | {"model": asdict(subject), part: figures})
-    click.echo(json.dumps(figures, indent=1) if as_json else page.tables(part, figures["result"]))
+    show(figures, page.tables(part, figures["result"]), json_wanted=json_wanted)
 
 
 def _command(context: click.Context) -> str:
@@ -214,7 +209,7 @@ def _command(context: click.Context) -> str:
             continue
         for each in value if isinstance(value, tuple) else (value,):
             words += [option.opts[0], str(each)]
-    return shlex.join(words)
+    return command_line(words)
 
 
 def _run(text: str) -> tuple[str, Path]:

@@ -49,8 +49,20 @@ def read_figures(path: Path) -> Figures:
 
 
 def write_figures(path: Path, figures: Figures) -> None:
-    """Write figures as JSON, whole or not at all."""
-    write_text(path, json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
+    """Write figures as JSON, as `write` does."""
+    write(path, json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file of a card, whole or not at all.
+
+    Raises:
+        OstinatoError: it cannot be written there.
+    """
+    try:
+        write_text(path, text)
+    except OSError as error:
+        raise OstinatoError(f"cannot write {path}: {error.strerror}") from None
 
 
 def measured(part: Part, command: str, about: About) -> Figures:

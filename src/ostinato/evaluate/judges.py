@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import AudioError, MissingPartError, OstinatoError
+from ..errors import AudioError, MissingPartError
 from ..metrics import mel_distance
 from ..resampling import resample
 from ..types import Audio
 
 EAR_RATE = 48_000
+SHORTEST = 1.0
 
 Judge = Callable[[Audio, Audio], float]
 
@@ -45,17 +46,15 @@ def visqol(reference: Audio, estimate: Audio) -> float:
 
     Raises:
         MissingPartError: the package is not installed.
-        AudioError: one of them is silent.
-        OstinatoError: the judge gives no score.
+        AudioError: one of them is silent, or they last less than 1 s.
 
     Source: Chinen et al., "ViSQOL v3: An Open Source Production Ready Objective Speech and Audio Metric",
     arXiv:2004.09584.
     """
+    if reference.seconds < SHORTEST:
+        raise AudioError(f"visqol needs passages of at least {SHORTEST:g} s, got {reference.seconds:g} s")
     pair = [_heard("visqol", sound).astype(np.float64) for sound in (reference, estimate)]
-    score = float(_visqol().measure_from_arrays(*pair, sample_rate=EAR_RATE).moslqo)
-    if not np.isfinite(score):
-        raise OstinatoError(f"visqol gave no score for {reference.seconds:g} s of sound; it needs about 1 s or more")
-    return score
+    return float(_visqol().measure_from_arrays(*pair, sample_rate=EAR_RATE).moslqo)
 
 
 JUDGES: dict[str, Judge] = {"mel": mel, "zimtohrli": zimtohrli, "visqol": visqol}
