@@ -154,6 +154,7 @@ def test_a_card_measures_only_what_is_missing_and_writes_page_and_json(tiny_mode
     assert "| 6 | fine |" in run("tokens", *small, "--train-dir", split).stdout
     assert "the model's take" in run("prompts", *small, "--usage", 2).stdout
     before = json.loads((tmp_path / "card.json").read_text())
+    assert before["prompts"]["command"].endswith("--passages 2 --usage 2")
     told = run("card", *options, "-o", tmp_path, "--corpus", Path(__file__).parents[1] / "recipes" / "default")
     assert told.stdout.strip() == str(tmp_path / "README.md")
     after = json.loads((tmp_path / "card.json").read_text())

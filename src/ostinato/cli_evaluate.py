@@ -119,7 +119,7 @@ def tokens(
 @click.option(
     "--passages", "count", type=click.IntRange(min=1), default=24, show_default=True, help="How many passages to vary."
 )
-@click.option("--keep", multiple=True, default=["periodic:period=7"], show_default=True, help="Hints to keep.")
+@click.option("--keep", multiple=True, default=("periodic:period=7",), show_default=True, help="Hints to keep.")
 @usage
 @into
 @as_json
