@@ -17,8 +17,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
+from .audiofile import sha256
 from .errors import CorpusError, MissingPartError
 
 SPLITS = ("train", "val", "test", "test-beats")
@@ -48,6 +49,7 @@ RULES = {
     "sha256": (r"[0-9a-f]{64}", "be 64 hexadecimal digits"),
 }
 
+Read: TypeAlias = Callable[[int], bytes]
 Progress: TypeAlias = Callable[[str, int, int], None]
 Row = TypeVar("Row", "Track", "Package")
 
@@ -218,7 +220,7 @@ def attribution(corpus: Corpus) -> str:
         "# Attribution",
         "",
         f"The default model was trained on these {len(tracks)} pieces of music ({hours:.1f} hours), with thanks to",
-        "those who made them and gave them away. Each heading is a Debian package and its version. The pieces were set to",
+        "those who made them and gave them away. Each heading is a Debian package and version. They were set to",
         "one loudness, resampled and cut into excerpts.",
     ]
     for (package, version), licences in groups.items():
@@ -235,11 +237,14 @@ def _fetch_one(package: Package, tracks: Sequence[Track], root: Path, debs: Path
     root.mkdir(parents=True, exist_ok=True)
     half = root / f".{package.name}.part"
     shutil.rmtree(half, ignore_errors=True)
-    with tempfile.TemporaryDirectory(dir=root, prefix=".deb-") as spare:
-        deb = _bring(package, debs or Path(spare))
-        _extract(deb, {track.path: track for track in tracks}, half)
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(half, folder)
+    try:
+        with tempfile.TemporaryDirectory(dir=root, prefix=".deb-") as spare:
+            deb = _bring(package, debs or Path(spare))
+            _extract(deb, {track.path: track for track in tracks}, half)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(half, folder)
+    finally:
+        shutil.rmtree(half, ignore_errors=True)
     return folder
 
 
@@ -284,12 +289,13 @@ def _program(name: str) -> str:
 def _extract(deb: Path, wanted: dict[str, Track], folder: Path) -> None:
     """Write the wanted files of a package, and of the archives in it, under `folder`."""
     left = set(wanted)
+    folder.mkdir()
     program = [_program("dpkg-deb"), "--fsys-tarfile", str(deb)]
     with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as unpacked:
         try:
             with tarfile.open(fileobj=unpacked.stdout, mode="r|", bufsize=CHUNK) as tar:
-                for path, source in _members(tar, left):
-                    _copy(source, folder / path, wanted[path])
+                for path, read in _members(tar, left, folder):
+                    _copy(read, folder / path, wanted[path])
                     left.discard(path)
                     if not left:
                         break
@@ -301,7 +307,7 @@ def _extract(deb: Path, wanted: dict[str, Track], folder: Path) -> None:
         raise CorpusError(f"{deb.name} lacks {len(left)} of {len(wanted)} listed tracks, such as {min(left)}")
 
 
-def _members(tar: tarfile.TarFile, wanted: set[str]) -> Iterator[tuple[str, IO[bytes]]]:
+def _members(tar: tarfile.TarFile, wanted: set[str], spare: Path) -> Iterator[tuple[str, Read]]:
     """The wanted files of a package with their paths, looking into the archives that hold some."""
     for member in tar:
         path = member.name.removeprefix("./")
@@ -309,36 +315,30 @@ def _members(tar: tarfile.TarFile, wanted: set[str]) -> Iterator[tuple[str, IO[b
         if source is None:
             continue
         if path in wanted:
-            yield path, source
+            yield path, source.read
         elif path.endswith(ARCHIVES) and any(each.startswith(f"{path}/") for each in wanted):
-            with tempfile.TemporaryFile() as seekable:
+            with tempfile.TemporaryFile(dir=spare) as seekable:
                 shutil.copyfileobj(source, seekable, CHUNK)
                 with zipfile.ZipFile(seekable) as archive:
                     for inner in sorted(set(archive.namelist())):
                         if f"{path}/{inner}" in wanted:
                             with archive.open(inner) as opened:
-                                yield f"{path}/{inner}", opened
+                                yield f"{path}/{inner}", opened.read
 
 
-def _copy(source: IO[bytes], target: Path, track: Track) -> None:
+def _copy(read: Read, target: Path, track: Track) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256()
     with target.open("wb") as out:
-        while block := source.read(CHUNK):
+        while block := read(CHUNK):
             digest.update(block)
             _ = out.write(block)
     if digest.hexdigest() != track.sha256:
         raise CorpusError(f"{_place(track)} is not the listed track: its sha256 differs")
 
 
-def _is(path: Path, sha256: str) -> bool:
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(CHUNK):
-            digest.update(block)
-    return digest.hexdigest() == sha256
+def _is(path: Path, digest: str) -> bool:
+    return path.is_file() and sha256(path) == digest
 
 
 def _place(track: Track) -> str:

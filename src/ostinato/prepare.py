@@ -1,11 +1,9 @@
 """Music made ready for training: any folder of audio becomes WAV files of one sample rate and loudness."""
 
-import contextlib
 import math
 import multiprocessing
-import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -14,25 +12,27 @@ from typing import TypeAlias
 
 import numpy as np
 import pyloudnorm
-import soundfile
-import soxr
-from jaxtyping import Float32
 
+from . import audiofile
 from .corpus import Corpus, Progress, names
 from .errors import AudioError, CorpusError
+from .level import PEAK, SHORTEST, TARGET
+from .resampling import join
+from .types import Audio
 
 SAMPLE_RATE = 44100
-LOUDNESS = -20.0
-PEAK = 0.99
-SHORTEST = 0.4
 LONGEST = 3600.0
+FORGIVEN = 0.05
 
-Samples: TypeAlias = Float32[np.ndarray, "sample channel"]
+Jobs: TypeAlias = dict[Path, Path]
 
 
 @dataclass(frozen=True)
 class Report:
-    """What became of the files: those written now or before, and those skipped, each with its reason."""
+    """What became of the files: those written now or before, and those skipped, each with its reason.
+
+    `seconds` is the length of the ready files together.
+    """
 
     ready: tuple[Path, ...]
     skipped: tuple[tuple[Path, str], ...]
@@ -53,10 +53,11 @@ def prepare(
         watch: called as `watch(file, files done, files in all)`.
 
     Raises:
-        CorpusError: a listed track has not been fetched, or a process died.
+        AudioError: a file cannot be written.
+        CorpusError: a listed track has not been fetched, two files would take one name, or a process died.
     """
     called = names(corpus.tracks)
-    jobs: dict[Path, Path] = {}
+    jobs: Jobs = {}
     for track in corpus.tracks:
         source = Path(root) / track.package / track.path
         if not source.is_file():
@@ -69,7 +70,8 @@ def prepare_folder(folder: Path | str, out: Path | str, *, workers: int = 1, wat
     """Prepare every file in `folder` and below it as `out/<folder>__<name>.wav`; what is no audio is skipped.
 
     Raises:
-        CorpusError: `folder` is not a folder or has no files, or a process died.
+        AudioError: a file cannot be written.
+        CorpusError: `folder` is not a folder or has no files, two would take one name, or a process died.
     """
     if not Path(folder).is_dir():
         raise CorpusError(f"{folder} is not a folder of audio")
@@ -80,35 +82,37 @@ def prepare_folder(folder: Path | str, out: Path | str, *, workers: int = 1, wat
     if not sources:
         raise CorpusError(f"{folder} has no files")
     flat = {path: "__".join(path.relative_to(folder).with_suffix("").parts) for path in sources}
-    shared = Counter(flat.values())
+    shared = Counter(name.casefold() for name in flat.values())
     jobs = {
-        path: Path(out) / (f"{name}.wav" if shared[name] == 1 else f"{name}_{path.suffix.lstrip('.')}.wav")
+        path: Path(out) / (f"{name}.wav" if shared[name.casefold()] == 1 else f"{name}_{path.suffix[1:]}.wav")
         for path, name in flat.items()
     }
     return _run(jobs, workers, watch)
 
 
-def level(wave: Samples, sample_rate: int) -> Samples:
-    """`wave` (sample, channel) at -20 LUFS, or as near to it as a peak of 0.99 allows.
+def leveled(audio: Audio) -> Audio:
+    """`audio` (one item) at an integrated loudness of -20 LUFS, or as near to it as a peak of 0.99 allows.
 
     Raises:
         AudioError: it is silent, or shorter than the 0.4 s that loudness is measured over.
 
-    Source: ITU-R BS.1770-4, integrated loudness.
+    Source: ITU-R BS.1770-4.
     """
-    if len(wave) < SHORTEST * sample_rate:
-        raise AudioError(f"it is {len(wave) / sample_rate:.2f} s long; at least {SHORTEST} s are needed")
-    loudness = float(pyloudnorm.Meter(sample_rate).integrated_loudness(wave.astype(np.float64)))
+    if audio.seconds < SHORTEST:
+        raise AudioError(f"loudness is measured over at least {SHORTEST} s, got {audio.seconds:.2f} s")
+    rows = audio.wave[0].T.double().numpy()
+    loudness = float(pyloudnorm.Meter(audio.sample_rate).integrated_loudness(rows))
     if not math.isfinite(loudness):
-        raise AudioError("it is silent")
-    gain = min(10 ** ((LOUDNESS - loudness) / 20), PEAK / float(np.abs(wave).max()))
-    return wave * np.float32(gain)
+        raise AudioError("loudness needs a sound, got silence")
+    gain = min(10 ** ((TARGET - loudness) / 20), PEAK / float(np.abs(rows).max()))
+    return Audio(audio.wave * gain, audio.sample_rate)
 
 
-def _run(jobs: Mapping[Path, Path], workers: int, watch: Progress | None) -> Report:
+def _run(jobs: Jobs, workers: int, watch: Progress | None) -> Report:
     ready: list[Path] = []
     skipped: list[tuple[Path, str]] = []
     seconds = 0.0
+    _check_targets(jobs)
     for folder in {target.parent for target in jobs.values()}:
         folder.mkdir(parents=True, exist_ok=True)
     for done, ((source, target), result) in enumerate(zip(jobs.items(), _map(jobs, workers), strict=True), 1):
@@ -122,7 +126,15 @@ def _run(jobs: Mapping[Path, Path], workers: int, watch: Progress | None) -> Rep
     return Report(tuple(ready), tuple(skipped), seconds)
 
 
-def _map(jobs: Mapping[Path, Path], workers: int) -> Iterator[float | str]:
+def _check_targets(jobs: Jobs) -> None:
+    taken: dict[str, Path] = {}
+    for source, target in jobs.items():
+        other = taken.setdefault(str(target).casefold(), source)
+        if other is not source:
+            raise CorpusError(f"{other} and {source} would both become {target}; rename one")
+
+
+def _map(jobs: Jobs, workers: int) -> Iterator[float | str]:
     if workers <= 1:
         yield from map(_one, jobs.keys(), jobs.values())
         return
@@ -130,42 +142,42 @@ def _map(jobs: Mapping[Path, Path], workers: int) -> Iterator[float | str]:
         try:
             yield from pool.map(_one, jobs.keys(), jobs.values())
         except BrokenProcessPool as error:
-            raise CorpusError(f"a process died, most likely for lack of memory; use fewer than {workers}") from error
+            raise CorpusError(
+                f"a process died, most likely for lack of memory; use fewer than {workers} workers"
+            ) from error
 
 
 def _one(source: Path, target: Path) -> float | str:
     """Prepare one file, unless it was before: its seconds, or why it was skipped."""
+    if target.is_file() and target.stat().st_mtime >= source.stat().st_mtime:
+        return audiofile.info(target).seconds
     try:
-        if target.is_file() and target.stat().st_mtime >= source.stat().st_mtime:
-            return soundfile.info(target).duration
-        wave = level(_decode(source), SAMPLE_RATE)
-        _write(target, wave)
-        return len(wave) / SAMPLE_RATE
+        audio = _read(source)
     except AudioError as error:
         return str(error)
-    except soundfile.SoundFileError as error:
-        reason = str(error).rpartition(": ")[2]
-        return f"it cannot be read as audio ({reason.rstrip('.')})"
+    _ = audiofile.write(target, audio, subtype="PCM_16")
+    return audio.seconds
 
 
-def _decode(source: Path) -> Samples:
-    with soundfile.SoundFile(source) as file:
-        if file.channels > 2:
-            raise AudioError(f"it has {file.channels} channels; mix it down to 1 or 2")
-        if file.frames > LONGEST * file.samplerate:
-            raise AudioError(f"it is {file.frames / file.samplerate / 3600:.1f} h long; cut it into files under 1 h")
-        wave = file.read(dtype="float32", always_2d=True)
-        rate = file.samplerate
-    if not np.isfinite(wave).all():
-        raise AudioError("it has samples that are not numbers")
-    return wave if rate == SAMPLE_RATE else soxr.resample(wave, rate, SAMPLE_RATE, quality="HQ")
-
-
-def _write(target: Path, wave: Samples) -> None:
-    half = target.with_name(f".{target.name}.{os.getpid()}.part")
+def _read(source: Path) -> Audio:
+    audio = audiofile.resample(_decode(source), SAMPLE_RATE)
     try:
-        soundfile.write(half, wave, SAMPLE_RATE, subtype="PCM_16", format="WAV")
-        os.replace(half, target)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            half.unlink()
+        return leveled(audio)
+    except AudioError as error:
+        raise AudioError(f"{source} is skipped: {error}") from error
+
+
+def _decode(source: Path) -> Audio:
+    """The sound of a file; some encoders promise a little more than they wrote, and that is forgiven."""
+    with audiofile.Reader(source) as reader:
+        facts = reader.facts
+        if facts.seconds > LONGEST:
+            raise AudioError(f"{source} lasts {facts.seconds / 3600:.1f} h; cut it into files of at most 1 h")
+        pieces: list[Audio] = []
+        try:
+            pieces.extend(reader.blocks())
+        except AudioError:
+            found = sum(piece.samples for piece in pieces)
+            if found < facts.samples - FORGIVEN * facts.sample_rate:
+                raise
+    return join(pieces)
