@@ -1,5 +1,6 @@
 """Sound files: what is written is what is read, bad files are refused in one line, and nothing is left half-written."""
 
+import dataclasses
 import os
 import struct
 from collections.abc import Callable
@@ -346,3 +347,16 @@ def test_a_link_is_followed_not_replaced(tmp_path: Path):
     _ = audiofile.write(tmp_path / "link.wav", noise())
     assert (tmp_path / "link.wav").is_symlink()
     assert audiofile.read(tmp_path / "real.wav").samples == 5000
+
+
+def test_a_vorbis_header_may_overstate_by_a_block_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "a.ogg"
+    soundfile.write(path, np.zeros((44100, 1)), 44100)
+    with audiofile.Reader(path) as reader:
+        for extra, fine in ((1000, True), (3000, False)):
+            monkeypatch.setattr(reader, "facts", dataclasses.replace(reader.facts, samples=44100 + extra))
+            if fine:
+                assert sum(piece.samples for piece in reader.blocks()) == 44100
+            else:
+                with pytest.raises(AudioError, match="47100 samples promised, 44100 found"):
+                    _ = list(reader.blocks())

@@ -126,6 +126,14 @@ def test_noise_is_finite_so_that_none_of_it_is_nothing():
     assert 10 < noise.max() < 16.7
 
 
+def test_the_rarest_noise_is_finite_too():
+    """Two cells, found by a search, whose bits are all zeros and all ones: the ends of the range."""
+    least = Noise([7], first_frame=430184).choice(0, 1, 1).item()
+    most = Noise([0], first_frame=445612).choice(0, 1, 1).item()
+    assert least == pytest.approx(-math.log(24 * math.log(2)), abs=1e-5)
+    assert most == pytest.approx(24 * math.log(2), abs=1e-5)
+
+
 def test_noise_never_changes_from_version_to_version():
     noise = Noise([1]).guess(2, 1, 2, 3).flatten().tolist()
     assert noise == pytest.approx(GOLDEN_NOISE, abs=1e-5)

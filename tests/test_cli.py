@@ -244,7 +244,7 @@ def test_codes_of_another_model_are_refused(loop: Path, out: Path, tiny_model: P
     assert run("encode", loop, "-o", out / "a.safetensors", "--model", tiny_model).exit_code == 0
     other = write_model(tmp_path / "other", seed=1)
     wrong = complaint(run("decode", out / "a.safetensors", "-o", out / "a.wav", "--model", other))
-    assert "was made by model 'tiny'" in wrong
+    assert "was made by the codec of 'tiny'" in wrong
     assert "name the right one with --model" in wrong
     assert names(out) == ["a.safetensors"]
 

@@ -38,6 +38,13 @@ class Needy:
 
 
 @config
+class Loose:
+    anything: Any = knob("no kind", default=None)
+    free: float = knob("no limits", default=0.0)
+    bare: int = 3
+
+
+@config
 class Ordered:
     low: int = knob("", default=1)
     high: int = knob("", default=2)
@@ -99,7 +106,14 @@ def test_what_does_not_fit_is_refused_in_one_line(settings: dict[str, Any], mess
 
 
 def test_a_knob_without_limits_still_needs_a_number():
+    assert refusal(lambda: Loose(free=math.inf)) == "Loose.free must be a finite number, got inf"
     assert refusal(lambda: Ordered(low=-(10**9), high=math.inf)) == "Ordered.high must be a whole number, got inf"  # type: ignore[arg-type]
+
+
+def test_a_field_that_is_no_knob_is_checked_for_its_kind_alone():
+    assert refusal(lambda: Loose(bare="x")) == "Loose.bare must be a whole number, got 'x'"  # type: ignore[arg-type]
+    assert knobs(Loose)["bare"] == Knob("")
+    assert Loose(anything=[1], bare=-5).anything == [1]
 
 
 def test_the_ends_of_a_range_are_within():

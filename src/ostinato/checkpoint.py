@@ -31,6 +31,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str,
     """Write a safetensors file whole or not at all."""
     part = path.with_name(path.name + ".part")
     save_file({key: value.contiguous() for key, value in tensors.items()}, part, metadata=dict(about or {}))
+    os.chmod(part, 0o644)
     os.replace(part, path)
 
 

@@ -62,9 +62,9 @@ def decode(codes: Path, out: Path, model: str, as_json: bool) -> None:
     tokens, origin = codesfile.read(codes)
     spare(codes, target)
     pipeline = load(model)
-    if origin.hash != pipeline.hash:
+    if origin.hash != pipeline.codec_hash:
         raise CheckpointError(
-            f"{codes} was made by model '{origin.model}' ({origin.hash}), but '{model}' is {pipeline.hash}; "
+            f"{codes} was made by the codec of '{origin.model}' ({origin.hash}), '{model}' has {pipeline.codec_hash}; "
             "name the right one with --model"
         )
     start = time.perf_counter()

@@ -27,7 +27,7 @@ class Origin:
     samples: int = knob(help="length of the sound at its own rate", unit="samples", low=1)
     gain: float = knob("what the sound was multiplied by before coding; undone when it is heard", default=1.0, low=1e-9)
     model: str = knob("name of the model whose codec made the codes", default="")
-    hash: str = knob("hash of that model", default="")
+    hash: str = knob("hash of that codec", default="")
 
     @property
     def seconds(self) -> float:

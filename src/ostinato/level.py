@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterable
 
-import pyloudnorm
 import torch
 
 from .types import Audio
@@ -55,6 +54,8 @@ def _loudness(wave: torch.Tensor, sample_rate: int) -> float:
     """LUFS of (channel, sample), repeated where it is shorter than a measuring block."""
     if not bool(wave.any()):
         return -math.inf
+    import pyloudnorm  # takes half a second: not before it is needed
+
     repeats = math.ceil(1.1 * SHORTEST * sample_rate / wave.shape[1])
     rows = wave.repeat(1, max(1, repeats)).T.double().numpy()
     return float(pyloudnorm.Meter(sample_rate).integrated_loudness(rows))

@@ -22,7 +22,7 @@ from .errors import AudioError, CheckpointError
 from .level import level_gain
 from .lm import LMConfig, MaskedModel
 from .prompts import Clip, Prompt
-from .resampling import join, resampled
+from .resampling import join, resampled, samples_at
 from .sampling import Noise, Parallel, Sampler, derive, samplers
 from .types import Audio, Codes, CodesStream, Grid, Logits, Mask, Take
 
@@ -39,8 +39,8 @@ Progress = Callable[[str, int, int], None]
 class Pipeline:
     """A codec and the two models over its tokens. Build one with `load`.
 
-    `coarse` predicts the lowest codebooks, `fine` the rest given those. `folder` is where they came from and
-    `hash` what they are.
+    `coarse` predicts the lowest codebooks, `fine` the rest given those. `folder` is where they came from, `hash`
+    what they are, and `codec_hash` what the codec alone is.
     """
 
     codec: Codec
@@ -49,6 +49,7 @@ class Pipeline:
     name: str
     folder: Path
     hash: str
+    codec_hash: str
 
     @property
     def grid(self) -> Grid:
@@ -81,7 +82,7 @@ class Pipeline:
 
         sides = (mid_side(piece.wave[0]) for piece in resampled(checked(), self.grid.sample_rate))
         return self.codec.encode_blocks(sides), lambda: Origin(
-            grid=self.grid, gain=gain, model=self.name, hash=self.hash, **seen
+            grid=self.grid, gain=gain, model=self.name, hash=self.codec_hash, **seen
         )
 
     def decode(self, codes: Codes, origin: Origin) -> Audio:
@@ -91,7 +92,7 @@ class Pipeline:
     def decode_blocks(self, codes: CodesStream, origin: Origin) -> Iterator[Audio]:
         """`decode` for a stream of codes, in flat memory."""
         rate, left = self.grid.sample_rate, origin.samples
-        samples = -(-origin.samples * rate // origin.sample_rate)
+        samples = samples_at(origin.samples, origin.sample_rate, rate)
         waves = self.codec.decode_blocks(codes, samples)
         pieces = (Audio(left_right(wave)[None] / origin.gain, rate) for wave in waves if wave.shape[-1])
         for piece in resampled(pieces, origin.sample_rate):
@@ -99,6 +100,8 @@ class Pipeline:
             left -= kept.shape[-1]
             if kept.shape[-1]:
                 yield Audio(kept, origin.sample_rate)
+        if left:
+            yield Audio(torch.zeros(1, origin.channels, left), origin.sample_rate)
 
     def vary(
         self,
@@ -175,7 +178,7 @@ class Pipeline:
         return codes
 
     def _samples(self, origin: Origin) -> int:
-        return -(-origin.samples * self.grid.sample_rate // origin.sample_rate)
+        return samples_at(origin.samples, origin.sample_rate, self.grid.sample_rate)
 
 
 def stretches(frames: int, span: int, overlap: int) -> list[int]:
@@ -222,7 +225,9 @@ def load(model: str | Path = "default") -> Pipeline:
     for part, module in modules.items():
         restore(folder / part, module)
         _ = module.eval().requires_grad_(False)
-    return Pipeline(codec, coarse, fine, folder.name, folder, digest(*(folder / part for part in PARTS)))
+    return Pipeline(
+        codec, coarse, fine, folder.name, folder, digest(*(folder / part for part in PARTS)), digest(folder / "codec")
+    )
 
 
 def _choices() -> str:

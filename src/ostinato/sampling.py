@@ -3,6 +3,7 @@
 import math
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -152,7 +153,14 @@ def _keep_best(
     mass: float,
 ) -> Float[Tensor, "*cell vocab"]:
     """Logits without the tokens of low score that are not needed to hold `mass` of the likelihood."""
-    ranked, order = score.sort(-1, descending=True)
+    order = _best_first(score)
     held = likelihood.gather(-1, order).cumsum(-1)
     last = (held < mass).sum(-1, keepdim=True).clamp(max=logits.shape[-1] - 1)
-    return logits.masked_fill(score < ranked.gather(-1, last), -torch.inf)
+    return logits.masked_fill(score < score.gather(-1, order.gather(-1, last)), -torch.inf)
+
+
+def _best_first(score: Float[Tensor, "*cell vocab"]) -> Int[Tensor, "*cell vocab"]:
+    """Tokens by falling score; on a CPU by numpy, which sorts short rows several times faster than torch."""
+    if score.device.type == "cpu":
+        return torch.from_numpy(np.argsort(-score.detach().numpy(), axis=-1))
+    return score.argsort(-1, descending=True)

@@ -21,6 +21,7 @@ class Quantized:
     codes: Codes
     commitment: Float[Tensor, ""]
     codebook: Float[Tensor, ""]
+    residual: Float[Tensor, ""]
 
 
 class VectorQuantizer(nn.Module):
@@ -47,6 +48,28 @@ class VectorQuantizer(nn.Module):
     def value(self, index: Int[Tensor, "batch frame"]) -> Features:
         """The features that a code stands for."""
         return self.up(F.embedding(index, self.codebook))
+
+    @torch.no_grad()
+    def align(self, left: Features) -> None:
+        """Set the projections to the directions in which `left` varies most, scaled to vectors of unit size."""
+        rows = left.flatten(0, 1)
+        mean, dim = rows.mean(0), self.codebook.shape[1]
+        _, lengths, directions = torch.linalg.svd(rows - mean, full_matrices=False)
+        size = (lengths[:dim].square().sum() / (len(rows) * dim)).sqrt().clamp_min(1e-6)
+        _ = self.down.weight.copy_(directions[:dim] / size)
+        _ = self.down.bias.copy_(-(directions[:dim] @ mean) / size)
+        _ = self.up.weight.copy_(directions[:dim].T * size)
+        _ = self.up.bias.copy_(mean)
+
+    def residual(self, left: Features, index: Int[Tensor, "batch frame"]) -> Float[Tensor, ""]:
+        """Energy of what this level leaves of `left`, which itself gets no gradient.
+
+        It draws the two projections towards the directions in which `left` has most energy: without it nothing
+        makes a residual smaller than what it is the residual of, and all levels learn to say the same.
+        """
+        vectors = self.down(left.detach())
+        code = vectors + (F.embedding(index, self.codebook) - vectors).detach()
+        return (left.detach() - self.up(code)).square().mean()
 
     def track(self, index: Int[Tensor, "batch frame"], memory: float) -> None:
         """Update the running usage of each code; 1 is an even share."""
@@ -106,12 +129,16 @@ class ResidualQuantizer(nn.Module):
     ) -> Quantized:
         """Quantise for training, item `i` by its first `depth[i]` levels, with straight-through gradients.
 
-        Codes used less than `least` of an even share over `memory` are moved onto this batch first.
+        Codes used less than `least` of an even share over `memory` are moved onto this batch first. On the first
+        call every level takes its projections and codes from the batch.
         """
         left, total, found = features, torch.zeros_like(features), []
-        commitment = codebook = features.new_zeros(())
+        commitment = codebook = residual = features.new_zeros(())
+        energy = features.detach().square().mean()
         for number, level in enumerate(self.levels):
             inside = (depth > number).to(features.dtype)[:, None, None]
+            if not level.usage.any():
+                level.align(left)
             vectors = level.down(left)
             _ = level.revive(vectors, least, generator)
             index = level.nearest(vectors)
@@ -119,8 +146,9 @@ class ResidualQuantizer(nn.Module):
             code = F.embedding(index, level.codebook)
             commitment = commitment + (inside * (vectors - code.detach()).square()).mean()
             codebook = codebook + (inside * (vectors.detach() - code).square()).mean()
+            residual = residual + level.residual(left, index) / energy
             up = level.up(vectors + (code - vectors).detach())
             total = total + inside * up
             left = left - up
             found.append(index)
-        return Quantized(total, torch.stack(found, dim=1), commitment, codebook)
+        return Quantized(total, torch.stack(found, dim=1), commitment, codebook, residual / len(self.levels))

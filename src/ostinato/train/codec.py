@@ -38,6 +38,7 @@ class CodecTraining:
     mel: float = knob("weight of the mel loss, summed over 7 scales", default=15.0, low=0)
     commitment: float = knob("weight of the encoder's distance to its codes", default=0.25, low=0)
     codebook: float = knob("weight of the codes' distance to the encoder", default=1.0, low=0)
+    residual: float = knob("weight of the energy that the levels leave over", default=10.0, low=0)
     shallow: float = knob("share of excerpts that use a random number of codebooks", default=0.5, low=0, high=1)
     memory: float = knob("memory of code usage", default=0.98, low=0, high=1)
     least: float = knob("a code used less than this share of an even one is replaced", default=0.03, low=0, high=1)
@@ -113,8 +114,17 @@ class CodecJob:
         scales = [MEL_SCALES[i] for i in chance.choice(len(MEL_SCALES), s.scales, replace=False)]
         hop, rate_ = s.model.grid.hop, s.model.grid.sample_rate
         mel = torch.stack([self._mel(real, made, size, mels, hop, rate_) for size, mels in scales]).mean()
-        loss = len(MEL_SCALES) * s.mel * mel + s.commitment * quantized.commitment + s.codebook * quantized.codebook
-        figures = {"mel": float(mel.detach()), "commitment": float(quantized.commitment.detach())}
+        loss = (
+            len(MEL_SCALES) * s.mel * mel
+            + s.commitment * quantized.commitment
+            + s.codebook * quantized.codebook
+            + s.residual * quantized.residual
+        )
+        figures = {
+            "mel": float(mel.detach()),
+            "commitment": float(quantized.commitment.detach()),
+            "residual": float(quantized.residual.detach()),
+        }
         usage = [level.usage / level.usage.sum() for level in self.codec.quantizer.levels]
         for number, share in enumerate(usage):
             figures[f"perplexity_{number}"] = float((-(share * share.clamp_min(1e-9).log()).sum()).exp())
