@@ -8,7 +8,7 @@ what the channels of a stereo sound become is decided in `pipeline`.
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
 from .config import config, knob
@@ -130,18 +130,33 @@ class SpectralCodec(nn.Module):
         """The code vectors of every codebook."""
         return torch.stack([level.codebook.detach() for level in self.quantizer.levels])
 
+    @property
+    def _margin(self) -> int:
+        return (self.config.size - self.config.hop) // 2
+
+    def spectra(self, signal: Signal) -> Complex[Tensor, "batch fast bin"]:
+        """Spectra of a signal of whole frames, at the fast rate; its edges see silence."""
+        padded = nn.functional.pad(signal, (self._margin, self._margin))
+        return spectrum(padded, self.config.size, self.config.hop)
+
     def analyse(self, signal: Signal) -> Float[Tensor, "batch frame channel"]:
-        """Features of a signal of whole frames, before quantisation; its edges see silence."""
-        margin = (self.config.size - self.config.hop) // 2
-        padded = nn.functional.pad(signal, (margin, margin))
-        return self.encoder(compress(spectrum(padded, self.config.size, self.config.hop)))
+        """Features of a signal of whole frames, before quantisation."""
+        return self.encoder(compress(self.spectra(signal)))
+
+    def draw(
+        self, features: Float[Tensor, "batch frame channel"]
+    ) -> tuple[Float[Tensor, "batch fast bin"], Float[Tensor, "batch fast bin"]]:
+        """Log magnitudes and angles (radians) of the spectra that features stand for."""
+        level, angle = self.head(self.decoder(features)).float().chunk(2, dim=-1)
+        return level.clamp(-18, 3), angle
+
+    def sound(self, level: Float[Tensor, "batch fast bin"], angle: Float[Tensor, "batch fast bin"]) -> Signal:
+        """The signal of drawn spectra."""
+        return synthesis(torch.polar(level.exp(), angle), self.config.hop)[..., self._margin : -self._margin]
 
     def render(self, features: Float[Tensor, "batch frame channel"]) -> Signal:
-        """The signal of quantised features."""
-        level, angle = self.head(self.decoder(features)).float().chunk(2, dim=-1)
-        spectra = torch.polar(level.clamp(-18, 3).exp(), angle)
-        margin = (self.config.size - self.config.hop) // 2
-        return synthesis(spectra, self.config.hop)[..., margin:-margin]
+        """The signal of features."""
+        return self.sound(*self.draw(features))
 
     @torch.no_grad()
     def encode_blocks(self, blocks: SignalStream) -> CodesStream:

@@ -1,10 +1,11 @@
 """Training the codec: multi-scale mel loss, commitment, spectral critics, and a guard against collapse."""
 
+import math
 from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Complex, Float
 from torch import Tensor
 
 from ..checkpoint import save
@@ -31,11 +32,13 @@ class CodecTraining:
     batch: int = knob("excerpts in a step", default=16, low=1)
     frames: int = knob("length of an excerpt", default=64, unit="frames", low=8)
     gain: float = knob("how far the level of an excerpt may fall", default=24.0, unit="dB", low=0)
-    rate: float = knob("peak learning rate", default=5e-4, low=0)
+    rate: float = knob("peak learning rate", default=1e-3, low=0)
     warm_up: int = knob("steps until the peak", default=200, low=1)
     average: float = knob("memory of the averaged weights", default=0.999, low=0, high=1)
     scales: int = knob("mel scales drawn in a step", default=3, low=1, high=7)
     mel: float = knob("weight of the mel loss, summed over 7 scales", default=15.0, low=0)
+    drawn: float = knob("weight of the distance of log magnitudes, bin by bin", default=20.0, low=0)
+    turned: float = knob("weight of the distance of phase differences", default=5.0, low=0)
     commitment: float = knob("weight of the encoder's distance to its codes", default=0.25, low=0)
     codebook: float = knob("weight of the codes' distance to the encoder", default=1.0, low=0)
     residual: float = knob("weight of the energy that the levels leave over", default=10.0, low=0)
@@ -55,6 +58,28 @@ class CodecTraining:
     def __post_init__(self) -> None:
         if self.critic_items > self.batch:
             raise ConfigError(f"critic_items must be at most batch ({self.batch}), got {self.critic_items}")
+
+
+def drawing_losses(
+    real: Complex[Tensor, "batch fast bin"],
+    level: Float[Tensor, "batch fast bin"],
+    angle: Float[Tensor, "batch fast bin"],
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """How far drawn spectra are from real ones, before they become sound: in log10 magnitude, and in phase.
+
+    Magnitudes below 1e-5 count as 1e-5. Of phases only differences between neighbours in time and in frequency
+    count, where there is energy: they make a tone steady and an attack sharp; the phases themselves are free.
+
+    Source: the amplitude and anti-wrapping phase losses of APNet, arXiv:2305.07952, section II-C.
+    """
+    size = real.abs()
+    drawn = (level - size.clamp_min(1e-5).log()).abs().mean() / math.log(10)
+    turn = angle - real.angle()
+    weight = size.clamp_min(1e-5).pow(0.3)
+    weight = weight / weight.mean()
+    time = (weight[:, 1:] * (1 - (turn[:, 1:] - turn[:, :-1]).cos())).mean()
+    pitch = (weight[..., 1:] * (1 - (turn[..., 1:] - turn[..., :-1]).cos())).mean()
+    return drawn, time + pitch
 
 
 class CodecJob:
@@ -110,19 +135,20 @@ class CodecJob:
         generator = torch.Generator().manual_seed(int(chance.integers(1 << 62)))
         quantized = self.codec.quantizer(features.float(), depth, memory=s.memory, least=s.least, generator=generator)
         with torch.autocast(real.device.type, torch.bfloat16):
-            made = self.codec.render(quantized.features)
+            level, angle = self.codec.draw(quantized.features)
+        made = self.codec.sound(level, angle)
+        drawn, turned = drawing_losses(self.codec.spectra(real), level, angle)
         scales = [MEL_SCALES[i] for i in chance.choice(len(MEL_SCALES), s.scales, replace=False)]
         hop, rate_ = s.model.grid.hop, s.model.grid.sample_rate
         mel = torch.stack([self._mel(real, made, size, mels, hop, rate_) for size, mels in scales]).mean()
-        loss = (
-            len(MEL_SCALES) * s.mel * mel
-            + s.commitment * quantized.commitment
-            + s.codebook * quantized.codebook
-            + s.residual * quantized.residual
-        )
+        loss = len(MEL_SCALES) * s.mel * mel + s.drawn * drawn + s.turned * turned
+        loss = loss + s.commitment * quantized.commitment + s.codebook * quantized.codebook
+        loss = loss + s.residual * quantized.residual
         figures = {
             "mel": float(mel.detach()),
             "commitment": float(quantized.commitment.detach()),
+            "drawn": float(drawn.detach()),
+            "turned": float(turned.detach()),
             "residual": float(quantized.residual.detach()),
         }
         usage = [level.usage / level.usage.sum() for level in self.codec.quantizer.levels]
