@@ -32,6 +32,7 @@ class LMTraining:
     train: str = knob("folder of music to train on", default="music/train")
     validation: str = knob("folder of held-out music", default="music/val")
     cache: str = knob("folder of cached tokens", default="runs/tokens")
+    longest: float = knob("how much of a song is encoded", default=3600.0, unit="s", low=1)
     batch: int = knob("excerpts in a step", default=16, low=1)
     frames: int = knob("length of an excerpt", default=288, unit="frames", low=1)
     rate: float = knob("peak learning rate", default=1e-3, low=0)
@@ -101,7 +102,7 @@ class LMJob:
         self.held_out = held.batch(0, s.held_out)
 
     def _tokens(self, folder: str, cache: Path) -> dict[str, Tensor]:
-        found = tokens(Path(folder), Path(self.settings.codec), cache)
+        found = tokens(Path(folder), Path(self.settings.codec), cache, longest=self.settings.longest)
         return {name: grid[: self.settings.model.codebooks] for name, grid in found.items()}
 
     def mask(self, chance: np.random.Generator, items: int) -> Mask:

@@ -22,14 +22,20 @@ QUIET = 1e-3
 
 
 def tokens(
-    folder: Path, codec: Path, cache: Path, *, watch: Callable[[str, int, int], None] | None = None
+    folder: Path,
+    codec: Path,
+    cache: Path,
+    *,
+    longest: float = 3600.0,
+    watch: Callable[[str, int, int], None] | None = None,
 ) -> dict[str, Int[Tensor, "codebook frame"]]:
     """The tokens of every side of every song in `folder`, read from `cache` or encoded into it.
 
     Songs must have the codec's sample rate, as `ostinato corpus prepare` leaves them. A side that is silent
-    next to the mid is left out. A cache of another codec or folder is made anew.
+    next to the mid is left out, and so is what a song has after `longest` seconds. A cache of another codec,
+    folder or length is made anew.
     """
-    mark = f"{digest(codec)} {folder.resolve()}"
+    mark = f"{digest(codec)} {folder.resolve()} {longest:g}"
     if cache.is_file() and _mark(cache) == mark:
         return read_tensors(cache)
     settings = read_config(codec, CodecConfig)
@@ -40,7 +46,7 @@ def tokens(
     for number, song in enumerate(music):
         if watch is not None:
             watch(song.path.name, number, len(music))
-        found |= _encode(song, folder, coder.eval())
+        found |= _encode(song, folder, coder.eval(), longest)
     cache.parent.mkdir(parents=True, exist_ok=True)
     write_tensors(cache, found, {"mark": mark})
     return found
@@ -51,12 +57,12 @@ def _mark(cache: Path) -> str:
         return (file.metadata() or {}).get("mark", "")
 
 
-def _encode(song: Song, folder: Path, coder: SpectralCodec) -> dict[str, Int[Tensor, "codebook frame"]]:
+def _encode(song: Song, folder: Path, coder: SpectralCodec, longest: float) -> dict[str, Int[Tensor, "codebook frame"]]:
     if song.sample_rate != coder.grid.sample_rate:
         raise TrainingError(
             f"{song.path} is at {song.sample_rate} Hz, not at the codec's {coder.grid.sample_rate}; prepare the folder"
         )
-    wave, _ = soundfile.read(song.path, dtype="float32", always_2d=True)
+    wave, _ = soundfile.read(song.path, round(longest * song.sample_rate), dtype="float32", always_2d=True)
     sides = mid_side(torch.from_numpy(wave.T[:2].copy()))
     name = str(song.path.relative_to(folder))
     kept = [(n, side) for n, side in enumerate(sides) if n == 0 or float(side.std()) > QUIET]
