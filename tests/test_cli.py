@@ -19,7 +19,7 @@ from ostinato import audiofile, cli_vary, doctor, plot
 from ostinato.cli import main
 from ostinato.config import knobs
 from ostinato.prompts import hints, presets
-from ostinato.sampling import Parallel
+from ostinato.sampling import Confidence
 from ostinato.types import Audio
 from tests.test_audiofile import BAD
 
@@ -182,9 +182,9 @@ def test_a_bad_sound_is_one_line_and_leaves_nothing(
     (("--keep", "prefix:seconds=2"), "prefix of 2 s is outside the clip; choose at most 1.5 s"),
     (("--hide", "finer:first=99"), "finer first=99 is outside the grid"),
     (("--preset", "smal variation"), "no preset called 'smal variation'; did you mean 'small variation'?"),
-    (("--steps", "0"), "Parallel.steps must be between 1 and 512, got 0"),
+    (("--steps", "0"), "Confidence.steps must be between 1 and 512, got 0"),
     (("--steps", "many"), "'many' is not a valid integer"),
-    (("--fine", "step=1"), "Parallel has no setting 'step'; did you mean 'steps'?"),
+    (("--fine", "step=1"), "Confidence has no setting 'step'; did you mean 'steps'?"),
     (("--seed", "-1"), "a seed must be a whole number between 0 and 2**64 - 1, got -1"),
     (("--takes", "0"), "0 is not in the range"),
     (("--model", "nope"), "no model called 'nope'"),
@@ -272,7 +272,7 @@ def test_every_preset_and_hint_is_listed_with_its_knobs():
 
 def test_every_knob_of_the_sampler_is_a_flag():
     text = run("vary", "--help").stdout
-    assert all(f"--{name.replace('_', '-')} " in text for name in knobs(Parallel))
+    assert all(f"--{name.replace('_', '-')} " in text for name in knobs(Confidence))
 
 
 def test_without_a_verb_there_is_help_and_every_verb_has_one():

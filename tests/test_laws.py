@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import itertools
 import json
 import math
 import pkgutil
@@ -22,7 +23,7 @@ from ostinato.config import Knob, defaults, knobs, load, parse, plain, unparse
 from ostinato.errors import AudioError, ConfigError, PromptError
 from ostinato.masks import drawing
 from ostinato.prompts import Clip, Hint, Prompt, hints, presets
-from ostinato.sampling import Noise, Sampler, cosine_left, samplers
+from ostinato.sampling import Noise, Sampler, samplers
 from ostinato.types import Grid
 from tests import tiny
 
@@ -125,15 +126,32 @@ def test_law_4_same_seed_same_music_another_seed_other_music(
 
 
 def test_law_5_each_step_hides_exactly_what_the_schedule_says(
-    sampler: Sampler, predict: Predict, job: tuple[Tensor, Tensor, Noise]
+    sampler: Any, predict: Predict, job: tuple[Tensor, Tensor, Noise]
 ):
     codes, mask, noise = job
     counts = [mask.flatten(1).sum(1)]
     _ = sampler(predict, codes, mask, noise, watch=lambda step, now, hidden: counts.append(hidden.flatten(1).sum(1)))
-    steps = plain(sampler)["steps"]
-    for step, count in enumerate(counts[1:]):
-        assert torch.equal(count, cosine_left(step, steps, counts[0]))
+    for step, (before, count) in enumerate(itertools.pairwise(counts)):
+        assert torch.equal(count, sampler.left(step, mask))
+        assert bool(((count < before) | (before == 0)).all())
     assert counts[-1].tolist() == [0, 0, 0]
+    assert len(counts) - 1 == sampler.passes(mask)
+
+
+def test_law_5_a_sampler_that_is_told_to_hurry_fills_all_in_that_pass(
+    sampler: Sampler, predict: Predict, job: tuple[Tensor, Tensor, Noise]
+):
+    codes, mask, noise = job
+    seen: list[tuple[Tensor, Tensor]] = []
+    whole = sampler(predict, codes, mask, noise, watch=lambda step, *grid: seen.append(grid))
+    for stop in range(min(3, len(seen) - 1)):
+        hidden: list[Tensor] = []
+        hurry = iter([False] * stop + [True]).__next__
+        result = sampler(predict, codes, mask, noise, lambda step, now, left, to=hidden: to.append(left), hurry)
+        assert len(hidden) == stop + 1
+        assert not bool(hidden[-1].any())
+        assert torch.equal(result, seen[stop][0])
+    assert torch.equal(sampler(predict, codes, mask, noise, hurry=lambda: False), whole)
 
 
 def test_law_6_temperature_0_is_the_likeliest(sampler: Any, predict: Predict, job: tuple[Tensor, Tensor, Noise]):
@@ -270,5 +288,6 @@ def test_law_17_a_config_is_the_same_after_writing_and_reading(module: str):
 
 
 def test_law_17_speaks_of_every_config():
-    assert [cls.__name__ for cls in configs("ostinato.sampling")] == ["Parallel"]
+    told = [cls for module in every_module() if module.startswith("ostinato.sampling.") for cls in configs(module)]
+    assert {samplers[name] for name in samplers} <= set(told)
     assert [cls.__name__ for cls in configs("ostinato.prompts")] == [hints[name].__name__ for name in hints]

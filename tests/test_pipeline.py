@@ -14,10 +14,10 @@ from ostinato.codesfile import Origin
 from ostinato.errors import AudioError, CheckpointError
 from ostinato.pipeline import Pipeline, load, stretches
 from ostinato.prompts import Everything, Periodic, Prompt
-from ostinato.sampling import Parallel
+from ostinato.sampling import Confidence
 from ostinato.types import Audio
 
-QUICK = {"sampler": Parallel(steps=3), "finisher": Parallel(steps=2)}
+QUICK = {"sampler": Confidence(steps=3), "finisher": Confidence(steps=2)}
 SEVENTH = Prompt(keep=(Periodic(period=7),))
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from ostinato.config import unparse
 from ostinato.errors import ConfigError
 from ostinato.masks import drawing
-from ostinato.sampling import Noise, Parallel, Sampler, cosine_left, derive, reveal, samplers, top_p, typical
+from ostinato.sampling import Confidence, Noise, Sampler, cosine_left, derive, reveal, samplers, top_p, typical
 
 FILTERS = [top_p, typical]
 
@@ -190,7 +190,7 @@ def test_reveal_returns_new_tensors_of_the_kind_it_got(grid_of):
     assert torch.equal(mask, before[1])
 
 
-# Parallel decoding
+# Confidence decoding
 
 
 def test_it_passes_through_the_model_once_a_step(grid_of, listener):
@@ -202,7 +202,7 @@ def test_it_passes_through_the_model_once_a_step(grid_of, listener):
         seen.append(int(hidden[0].sum()))
         return predict(now, hidden)
 
-    _ = Parallel(steps=6)(counting, codes, mask, Noise([1, 2]))
+    _ = Confidence(steps=6)(counting, codes, mask, Noise([1, 2]))
     assert seen == [int(mask[0].sum()), *lefts(int(mask[0].sum()), 6)[:-1]]
 
 
@@ -210,7 +210,7 @@ def test_more_steps_than_cells_end_early(grid_of, listener):
     codes, mask = grid_of(batch=1, codebooks=1, frames=5, share=1.1)
     steps: list[int] = []
     predict = listener(codebooks=1)
-    result = Parallel(steps=100)(predict, codes, mask, Noise([1]), watch=lambda step, *_: steps.append(step))
+    result = Confidence(steps=100)(predict, codes, mask, Noise([1]), watch=lambda step, *_: steps.append(step))
     assert steps == [0, 1, 2, 3, 4]
     assert result.shape == codes.shape
 
@@ -221,13 +221,13 @@ def test_nothing_hidden_asks_nothing(grid_of):
     def never(*_: Tensor) -> Tensor:
         raise AssertionError("the model was asked")
 
-    assert torch.equal(Parallel()(never, codes, mask, Noise([1, 2])), codes)
+    assert torch.equal(Confidence()(never, codes, mask, Noise([1, 2])), codes)
 
 
 def test_watch_sees_every_step_and_the_grid_as_it_grows(grid_of, listener):
     codes, mask = grid_of(frames=30)
     pictures: list[tuple[int, Tensor, Tensor]] = []
-    result = Parallel(steps=5)(
+    result = Confidence(steps=5)(
         listener(), codes, mask, Noise([3, 4]), watch=lambda step, now, hidden: pictures.append((step, now, hidden))
     )
     assert [step for step, _, _ in pictures] == [0, 1, 2, 3, 4]
@@ -250,7 +250,7 @@ def test_what_watch_raises_reaches_the_caller(grid_of, listener):
 
     codes, mask = grid_of(frames=30)
     with pytest.raises(Enough):
-        _ = Parallel(steps=9)(listener(), codes, mask, Noise([3, 4]), watch=watch)
+        _ = Confidence(steps=9)(listener(), codes, mask, Noise([3, 4]), watch=watch)
     assert calls == [0, 1, 2]
 
 
@@ -258,7 +258,7 @@ def test_no_freedom_fills_the_surest_cells_first():
     likely = torch.tensor([0.9, 0.3, 0.8, 0.4, 0.99, 0.6])  # how sure the model is of token 1 in each frame
     logits = torch.stack([1 - likely, likely, torch.zeros(6)], dim=-1).clamp(min=1e-9).log()[None, None]
     pictures: list[str] = []
-    result = Parallel(steps=3, temperature=0.0, choice=0.0)(
+    result = Confidence(steps=3, temperature=0.0, choice=0.0)(
         lambda codes, mask: logits,
         torch.zeros(1, 1, 6).long(),
         torch.ones(1, 1, 6, dtype=torch.bool),
@@ -272,14 +272,14 @@ def test_no_freedom_fills_the_surest_cells_first():
 @pytest.mark.parametrize(
     "how",
     [
-        Parallel(steps=6),
-        Parallel(steps=9, temperature=0.7, choice=1.5),
-        Parallel(steps=4, top_p=0.7, typical=0.8, choice=3.0),
-        Parallel(steps=5, temperature=0.0, choice=0.4),
+        Confidence(steps=6),
+        Confidence(steps=9, temperature=0.7, choice=1.5),
+        Confidence(steps=4, top_p=0.7, typical=0.8, choice=3.0),
+        Confidence(steps=5, temperature=0.0, choice=0.4),
     ],
     ids=unparse,
 )
-def test_decoding_is_what_its_definition_says(how: Parallel, grid_of, listener):
+def test_decoding_is_what_its_definition_says(how: Confidence, grid_of, listener):
     codes, mask = grid_of(batch=2, frames=20, share=0.8)
     predict, noise = listener(), Noise([3, 4])
     seen: list[tuple[Tensor, Tensor]] = []
@@ -308,7 +308,7 @@ def test_freedom_of_choice_shuffles_the_order_and_fades():
     firsts: list[float] = []
     for choice in (0.0, 1.0, 100.0):
         seen: list[Tensor] = []
-        _ = Parallel(steps=3, choice=choice)(
+        _ = Confidence(steps=3, choice=choice)(
             lambda codes, mask: logits,
             torch.zeros(1, 1, 64).long(),
             torch.ones(1, 1, 64, dtype=torch.bool),
@@ -325,7 +325,7 @@ def test_freedom_of_choice_shuffles_the_order_and_fades():
 def test_one_step_draws_from_the_softmax(temperature: float):
     logits = torch.tensor([1.5, 0.5, 0.0, -1.0])
     mask = torch.ones(4, 4, 500, dtype=torch.bool)
-    result = Parallel(steps=1, temperature=temperature)(
+    result = Confidence(steps=1, temperature=temperature)(
         always(logits), torch.zeros(4, 4, 500).long(), mask, Noise(range(4))
     )
     shares = torch.bincount(result.flatten(), minlength=4) / result.numel()
@@ -340,7 +340,7 @@ def test_one_step_draws_from_the_softmax(temperature: float):
 def test_what_a_filter_removes_is_never_drawn(settings: dict[str, float], allowed: set[int]):
     logits = torch.tensor([0.45, 0.15, 0.15, 0.25]).log()
     mask = torch.ones(2, 3, 50, dtype=torch.bool)
-    result = Parallel(steps=4, temperature=2.0, **settings)(
+    result = Confidence(steps=4, temperature=2.0, **settings)(
         always(logits), torch.ones(2, 3, 50).long(), mask, Noise([1, 2])
     )
     assert set(result.flatten().tolist()) == allowed
@@ -349,8 +349,8 @@ def test_what_a_filter_removes_is_never_drawn(settings: dict[str, float], allowe
 def test_half_precision_will_do(grid_of, listener):
     codes, mask = grid_of()
     predict = listener()
-    half = Parallel(steps=3)(lambda c, m: predict(c, m).to(torch.bfloat16), codes, mask, Noise([1, 2]))
-    rounded = Parallel(steps=3)(lambda c, m: predict(c, m).to(torch.bfloat16).float(), codes, mask, Noise([1, 2]))
+    half = Confidence(steps=3)(lambda c, m: predict(c, m).to(torch.bfloat16), codes, mask, Noise([1, 2]))
+    rounded = Confidence(steps=3)(lambda c, m: predict(c, m).to(torch.bfloat16).float(), codes, mask, Noise([1, 2]))
     assert torch.equal(half, rounded)
 
 
@@ -362,7 +362,7 @@ def test_decoding_needs_no_gradients(grid_of, listener):
         wanted.append(torch.is_grad_enabled())
         return predict(c, m)
 
-    _ = Parallel(steps=3)(watched, codes, mask, Noise([1, 2]))
+    _ = Confidence(steps=3)(watched, codes, mask, Noise([1, 2]))
     assert wanted == [False] * 3
     assert torch.is_grad_enabled()
 
@@ -370,7 +370,7 @@ def test_decoding_needs_no_gradients(grid_of, listener):
 def test_decoding_leaves_its_input_alone(grid_of, listener):
     codes, mask = grid_of()
     before = codes.clone(), mask.clone()
-    _ = Parallel(steps=4)(listener(), codes, mask, Noise([1, 2]))
+    _ = Confidence(steps=4)(listener(), codes, mask, Noise([1, 2]))
     assert torch.equal(codes, before[0])
     assert torch.equal(mask, before[1])
 
@@ -379,30 +379,30 @@ def test_a_window_that_is_decoded_alone_in_its_place(listener):
     """In one step nothing is heard, so a window of a grid gets what the whole grid gets there."""
     predict, codes = listener(), torch.zeros(1, 3, 40).long()
     mask = torch.ones(1, 3, 40, dtype=torch.bool)
-    whole = Parallel(steps=1)(predict, codes, mask, Noise([9]))
-    part = Parallel(steps=1)(predict, codes[..., 10:25], mask[..., 10:25], Noise([9], first_frame=10))
+    whole = Confidence(steps=1)(predict, codes, mask, Noise([9]))
+    part = Confidence(steps=1)(predict, codes[..., 10:25], mask[..., 10:25], Noise([9], first_frame=10))
     assert torch.equal(whole[..., 10:25], part)
 
 
 def test_one_seed_for_each_item_is_asked_for(grid_of, listener):
     codes, mask = grid_of(batch=2)
     with pytest.raises(ConfigError, match="noise needs one seed for each of 2 rows, got 1 seeds"):
-        _ = Parallel()(listener(), codes, mask, Noise([1]))
+        _ = Confidence()(listener(), codes, mask, Noise([1]))
 
 
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"steps": 0}, "Parallel.steps must be between 1 and 512, got 0"),
-        ({"temperature": -0.1}, "Parallel.temperature must be between 0 and 10, got -0.1"),
-        ({"top_p": 1.1}, "Parallel.top_p must be between 0 and 1, got 1.1"),
-        ({"typical": math.nan}, "Parallel.typical must be between 0 and 1, got nan"),
-        ({"choice": -1}, "Parallel.choice must be between 0 and 100, got -1.0"),
+        ({"steps": 0}, "Confidence.steps must be between 1 and 512, got 0"),
+        ({"temperature": -0.1}, "Confidence.temperature must be between 0 and 10, got -0.1"),
+        ({"top_p": 1.1}, "Confidence.top_p must be between 0 and 1, got 1.1"),
+        ({"typical": math.nan}, "Confidence.typical must be between 0 and 1, got nan"),
+        ({"choice": -1}, "Confidence.choice must be between 0 and 100, got -1.0"),
     ],
 )
 def test_settings_out_of_range_are_refused(setting: dict[str, float], message: str):
     with pytest.raises(ConfigError) as refusal:
-        _ = Parallel(**setting)
+        _ = Confidence(**setting)
     assert str(refusal.value) == message
 
 
@@ -414,11 +414,12 @@ def test_whatever_is_hidden_is_filled_with_tokens(seed: int, steps: int, frames:
     mask = torch.rand(2, 2, frames, generator=chance) < share
     marked = codes.masked_fill(mask, 99)
     logits = torch.randn(2, 2, frames, 5, generator=chance)
-    result = Parallel(steps=steps)(lambda c, m: logits, marked, mask, Noise([seed, derive(seed, 1)]))
+    result = Confidence(steps=steps)(lambda c, m: logits, marked, mask, Noise([seed, derive(seed, 1)]))
     assert bool(((result >= 0) & (result < 5)).all())
     assert torch.equal(result[~mask], codes[~mask])
 
 
-def test_parallel_is_registered():
-    assert samplers["parallel"] is Parallel
-    assert isinstance(Parallel(), Sampler)
+def test_samplers_are_registered():
+    assert list(samplers) == ["confidence", "halton", "levels", "one", "remask"]
+    assert samplers["confidence"] is Confidence
+    assert all(isinstance(samplers[name](), Sampler) for name in samplers)

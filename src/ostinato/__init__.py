@@ -13,7 +13,7 @@ from .errors import (
 )
 from .pipeline import Pipeline, load
 from .prompts import Coarsest, Everything, Finer, Inpaint, Periodic, Prefix, Prompt, Random, Suffix, presets
-from .sampling import Parallel
+from .sampling import Confidence
 from .types import Audio, Codes, Grid, Mask, Take
 
 __version__ = "0.1.0"
@@ -24,6 +24,7 @@ __all__ = [
     "CheckpointError",
     "Coarsest",
     "Codes",
+    "Confidence",
     "ConfigError",
     "CorpusError",
     "Everything",
@@ -33,7 +34,6 @@ __all__ = [
     "Mask",
     "MissingPartError",
     "OstinatoError",
-    "Parallel",
     "Periodic",
     "Pipeline",
     "Prefix",

@@ -71,17 +71,19 @@ class Noise:
         keys = self._keys(_CHOICE, step, codebooks, frames, device)
         return _gumbel(keys.flatten(), 1).view(keys.shape)
 
+    def frames(self, count: int, device: torch.device | str | None = None) -> Int[Tensor, " frame"]:
+        """The numbers that `count` frames from the first one have in the whole grid; on a circle, within its period."""
+        frame = torch.arange(count, device=device) + self.first_frame
+        return frame if self.period is None else frame % self.period
+
     def _keys(
         self, purpose: int, step: int, codebooks: int, frames: int, device: torch.device | str | None
     ) -> Int[Tensor, "batch codebook frame"]:
-        frame = torch.arange(frames, device=device) + self.first_frame
-        if self.period is not None:
-            frame = frame % self.period
         codebook = torch.arange(codebooks, device=device) + self.first_codebook
         rows = _begin(self.seeds, device)
         for value in _integers((purpose, step), device):
             rows = _stir(rows, value)
-        return _stir(_stir(rows[:, None], codebook)[:, :, None], frame)
+        return _stir(_stir(rows[:, None], codebook)[:, :, None], self.frames(frames, device))
 
 
 def derive(seed: int, *path: int) -> int:

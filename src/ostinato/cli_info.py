@@ -17,7 +17,7 @@ from .pipeline import MODELS, PARTS, shipped
 from .prompts import Prompt, preset_help
 from .prompts import hints as known_hints
 from .prompts import presets as known_presets
-from .sampling import Parallel
+from .sampling import Confidence
 
 
 @click.command()
@@ -182,7 +182,7 @@ def _take_text(take: dict[str, Any]) -> str:
 def _again(path: Path, take: dict[str, Any]) -> list[str]:
     """The command that makes a take again."""
     coarse = {key: value for key, value in take["coarse"].items() if key != "name"}
-    usual = defaults(Parallel)
+    usual = defaults(Confidence)
     flags = [part for k, v in coarse.items() if v != usual[k] for part in (f"--{k.replace('_', '-')}", str(v))]
     fine = ",".join(f"{key}={value}" for key, value in take["fine"].items() if key != "name" and value != usual[key])
     model = [] if take["model"] == "default" else ["--model", take["model"]]

@@ -29,7 +29,7 @@ from .errors import MissingPartError, OstinatoError
 from .pipeline import Pipeline, load
 from .prompts import Clip, Prompt, preset
 from .resampling import samples_at
-from .sampling import Parallel, Sampler
+from .sampling import Confidence, Sampler
 from .types import Audio, Take
 
 USUAL = "medium variation"
@@ -72,7 +72,7 @@ class Job:
 @click.option("--hide", multiple=True, metavar="HINT[:knob=value,...]", help="Cells to fill even so; repeatable.")
 @click.option("--takes", type=click.IntRange(1, 1000), default=1, show_default=True, help="How many.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Another seed, another take; each take adds 1.")
-@knob_flags(Parallel)
+@knob_flags(Confidence)
 @click.option("--fine", metavar="knob=value,...", help="The same settings for the fine codebooks, in place of steps=8.")
 @model_option
 @click.option("--plot", "picture", type=click.Path(path_type=Path), help="A picture to draw: .png, .svg or .pdf.")
@@ -90,9 +90,9 @@ def vary(sound: Path, out: Path, named: str | None, keep: Sequence[str], hide: S
         spare(sound, target)
     if flags["picture"] is not None:
         _ = plot.check(flags["picture"])
-    samplers: dict[str, Sampler] = {"sampler": from_flags(Parallel, flags)}
+    samplers: dict[str, Sampler] = {"sampler": from_flags(Confidence, flags)}
     if flags["fine"] is not None:
-        samplers["finisher"] = parse(Parallel, flags["fine"])
+        samplers["finisher"] = parse(Confidence, flags["fine"])
     job = _job(sound, flags["model"], prompt, samplers)
     takes, made = _make(job, targets, flags["seed"])
     if flags["picture"] is not None:

@@ -23,7 +23,7 @@ from .level import level_gain
 from .lm import LMConfig, MaskedModel
 from .prompts import Clip, Prompt
 from .resampling import join, resampled, samples_at
-from .sampling import Noise, Parallel, Sampler, derive, samplers
+from .sampling import Confidence, Noise, Sampler, derive, samplers
 from .types import Audio, Codes, CodesStream, Grid, Logits, Mask, Take
 
 MODELS = Path(__file__).parent / "weights"
@@ -128,7 +128,7 @@ class Pipeline:
         """
         codes, origin = self.encode(audio)
         mask = prompt.mask(Clip(self.grid, self._samples(origin)))[None].expand_as(codes)
-        how = {"coarse": sampler or Parallel(), "fine": finisher or Parallel(steps=8)}
+        how = {"coarse": sampler or Confidence(), "fine": finisher or Confidence(steps=8)}
         filled = self.fill(codes, mask, seed=seed, watch=watch, **how)
         settings = {
             "prompt": prompt.plain(),

@@ -22,6 +22,7 @@ Mask: TypeAlias = Bool[Tensor, "batch codebook frame"]
 Logits: TypeAlias = Float[Tensor, "batch codebook frame vocab"]
 Predict: TypeAlias = Callable[[Codes, Mask], Logits]
 Watch: TypeAlias = Callable[[int, Codes, Mask], None]
+Hurry: TypeAlias = Callable[[], bool]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,28 @@
+"""Samplers fill the hidden cells of a grid, given only `predict(codes, mask) -> logits` and noise."""
+
+from ..chance import Noise, derive
+from .confidence import Confidence
+from .filters import top_p, typical
+from .halton import Halton
+from .levels import Levels
+from .one import One
+from .plug import Sampler, samplers
+from .remask import Remask
+from .steps import cosine_left, ranks, reveal
+
+__all__ = [
+    "Confidence",
+    "Halton",
+    "Levels",
+    "Noise",
+    "One",
+    "Remask",
+    "Sampler",
+    "cosine_left",
+    "derive",
+    "ranks",
+    "reveal",
+    "samplers",
+    "top_p",
+    "typical",
+]

@@ -1,0 +1,109 @@
+"""The loop that the samplers share: guess every hidden cell, keep those whose turn it is, repeat."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ..chance import Noise
+from ..config import config, knob
+from ..types import Codes, Hurry, Logits, Mask, Predict, Watch
+from .filters import top_p, typical
+from .steps import cosine_left, reveal
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """A grid on its way: what is still hidden, what was at `first`, and how likely each filled token then was.
+
+    `likely` holds natural logarithms, of use only where a hidden cell has been filled.
+    """
+
+    codes: Codes
+    mask: Mask
+    first: Mask
+    likely: Float[Tensor, "batch codebook frame"]
+
+
+@config
+class Passes:
+    """A sampler without its schedule and its order, which those that inherit from it give.
+
+    `left` says how many cells of each item stay hidden after a pass, `trust` which ones: the least trusted. Every
+    item of a batch follows its own counts, and is done when none is left.
+    """
+
+    temperature: float = knob("freedom in each guess; 0 takes the likeliest", default=1.0, low=0, high=10)
+    top_p: float = knob(
+        "share of likelihood to guess from, likeliest tokens first; 1 is all", default=1.0, low=0, high=1
+    )
+    typical: float = knob(
+        "share of likelihood to guess from, most typical tokens first; 1 is all", default=1.0, low=0, high=1
+    )
+
+    def passes(self, mask: Mask) -> int:
+        """How many times the model is asked, at most."""
+        raise NotImplementedError
+
+    def left(self, step: int, first: Mask) -> Int[Tensor, " batch"]:
+        """Cells of each item that stay hidden after pass `step` (from 0), where `first` was hidden before all."""
+        raise NotImplementedError
+
+    def trust(self, step: int, likely: Float[Tensor, " hidden"], mask: Mask, noise: Noise) -> Float[Tensor, " hidden"]:
+        """How early each guess may stay; `likely` is the logarithm of its likelihood."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        predict: Predict,
+        codes: Codes,
+        mask: Mask,
+        noise: Noise,
+        watch: Watch | None = None,
+        hurry: Hurry | None = None,
+    ) -> Codes:
+        """Codes with every hidden cell filled.
+
+        Raises:
+            ConfigError: there is not one seed of noise for each item.
+        """
+        canvas = Canvas(codes, mask, mask, torch.zeros(mask.shape, device=mask.device))
+        for step in range(self.passes(mask)):
+            if not bool(canvas.mask.any()):
+                break
+            logits = predict(canvas.codes, canvas.mask)
+            left = self.left(step, mask)
+            if hurry is not None and bool(left.any()) and hurry():
+                left = torch.zeros_like(left)
+            canvas = self.step(step, logits, canvas, left, noise)
+            if watch is not None:
+                watch(step, canvas.codes, canvas.mask)
+        return canvas.codes
+
+    def step(self, step: int, logits: Logits, canvas: Canvas, left: Int[Tensor, " batch"], noise: Noise) -> Canvas:
+        """The canvas after one pass, in which `left` cells of each item are hidden."""
+        mask = canvas.mask
+        hidden = logits[mask].float()
+        wanted = top_p(typical(hidden, self.typical), self.top_p)
+        guess = (wanted + self.temperature * noise.guess_at(step, mask, logits.shape[-1])).max(-1).indices
+        likely = hidden.log_softmax(-1).gather(-1, guess[:, None])[:, 0]
+        codes, after = reveal(canvas.codes, mask, guess, self.trust(step, likely, mask, noise), left.to(mask.device))
+        return Canvas(codes, after, canvas.first, canvas.likely.masked_scatter(mask, likely))
+
+
+@config
+class Stepped(Passes):
+    """A sampler that takes a given number of steps, along a cosine, whatever it has to fill.
+
+    An item that hides fewer cells than there are steps is done early.
+    """
+
+    steps: int = knob("passes through the model", default=24, low=1, high=512)
+
+    def passes(self, mask: Mask) -> int:
+        return min(self.steps, int(mask.flatten(1).sum(1).max()))
+
+    def left(self, step: int, first: Mask) -> Int[Tensor, " batch"]:
+        return cosine_left(step, self.steps, first.flatten(1).sum(1).cpu())
