@@ -20,6 +20,9 @@ from .nn.quantize import ResidualQuantizer
 from .types import Codes, CodesStream, Grid, Signal, SignalStream
 from .windows import windows
 
+FLOOR = 1e-5
+LEVELS = 6.0
+
 
 @runtime_checkable
 class Codec(Protocol):
@@ -102,7 +105,7 @@ class SpectralCodec(nn.Module):
         self.config = c = settings
         bins, shape = c.size + 2, {"kernel": c.kernel, "expansion": c.expansion}
         self.encoder = nn.Sequential(
-            nn.Linear(bins, c.fast_in),
+            nn.Linear(bins + bins // 2, c.fast_in),
             nn.LayerNorm(c.fast_in),
             Stage(c.fast_in, c.fast_in_blocks, **shape),
             Merge(c.fast_in, c.slow_in, c.factor),
@@ -140,8 +143,13 @@ class SpectralCodec(nn.Module):
         return spectrum(padded, self.config.size, self.config.hop)
 
     def analyse(self, signal: Signal) -> Float[Tensor, "batch frame channel"]:
-        """Features of a signal of whole frames, before quantisation."""
-        return self.encoder(compress(self.spectra(signal)))
+        """Features of a signal of whole frames, before quantisation.
+
+        The encoder sees log magnitudes beside real and imaginary parts: no linear layer could find them there.
+        """
+        spectra = self.spectra(signal)
+        level = spectra.abs().clamp_min(FLOOR).log() / LEVELS + 1
+        return self.encoder(torch.cat([level, compress(spectra)], dim=-1))
 
     def draw(
         self, features: Float[Tensor, "batch frame channel"]

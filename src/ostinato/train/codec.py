@@ -9,7 +9,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from ..checkpoint import save
-from ..codec import CodecConfig, SpectralCodec
+from ..codec import FLOOR, CodecConfig, SpectralCodec
 from ..config import config, knob
 from ..data import Excerpts, draw, songs
 from ..dsp import log_mel
@@ -73,9 +73,9 @@ def drawing_losses(
     Source: the amplitude and anti-wrapping phase losses of APNet, arXiv:2305.07952, section II-C.
     """
     size = real.abs()
-    drawn = (level - size.clamp_min(1e-5).log()).abs().mean() / math.log(10)
+    drawn = (level - size.clamp_min(FLOOR).log()).abs().mean() / math.log(10)
     turn = angle - real.angle()
-    weight = size.clamp_min(1e-5).pow(0.3)
+    weight = size.clamp_min(FLOOR).pow(0.3)
     weight = weight / weight.mean()
     time = (weight[:, 1:] * (1 - (turn[:, 1:] - turn[:, :-1]).cos())).mean()
     pitch = (weight[..., 1:] * (1 - (turn[..., 1:] - turn[..., :-1]).cos())).mean()
