@@ -13,7 +13,7 @@ from ostinato.checkpoint import CONFIG
 from ostinato.codesfile import Origin
 from ostinato.errors import AudioError, CheckpointError
 from ostinato.pipeline import Pipeline, load, stretches
-from ostinato.prompts import Everything, Periodic, Prompt
+from ostinato.prompts import Everything, Inpaint, Periodic, Prompt
 from ostinato.sampling import Confidence
 from ostinato.types import Audio
 
@@ -57,10 +57,55 @@ def test_kept_cells_are_those_of_the_input_and_hidden_ones_are_filled(pipeline: 
     assert not torch.equal(take.codes, codes)
 
 
-def test_a_prompt_that_keeps_everything_gives_the_codecs_own_reconstruction(pipeline: Pipeline):
+def test_a_prompt_that_keeps_everything_gives_the_input_or_with_redraw_the_codecs_own_reconstruction(
+    pipeline: Pipeline,
+):
     audio = noise(20000, 2)
-    take = pipeline.vary(audio, Prompt(keep=(Everything(),)))
-    assert torch.equal(take.audio.wave, pipeline.decode(*pipeline.encode(audio)).wave)
+    everything = Prompt(keep=(Everything(),))
+    assert torch.equal(pipeline.vary(audio, everything).audio.wave, audio.wave)
+    redrawn = pipeline.vary(audio, everything, redraw=True)
+    assert torch.equal(redrawn.audio.wave, pipeline.decode(*pipeline.encode(audio)).wave)
+
+
+@pytest.mark.parametrize(
+    ("samples", "channels", "rate"),
+    [(60000, 1, 44100), (66000, 2, 48000), (11000, 1, 8000), (262001, 2, 192000), (30001, 2, 22050)],
+)
+def test_outside_the_hidden_frames_a_take_less_its_input_is_digital_silence(
+    pipeline: Pipeline, samples: int, channels: int, rate: int
+):
+    audio = noise(samples, channels, rate)
+    hole = Prompt.of(hide=["inpaint:start=0.5,end=0.8"])
+    take = pipeline.vary(audio, hole, **QUICK)
+    redrawn = pipeline.vary(audio, hole, redraw=True, **QUICK)
+    assert torch.equal(take.codes, redrawn.codes)
+    places = take.mask[0, 0].nonzero().flatten()
+    hop, grid = pipeline.grid.hop * rate, pipeline.grid.sample_rate
+    start, stop = -(-int(places[0]) * hop // grid), -(-(int(places[-1]) + 1) * hop // grid)
+    less = (take.audio.wave - audio.wave)[0].abs().sum(0)
+    assert not less[:start].any()
+    assert not less[stop:].any()
+    assert float((less[start:stop] > 0).float().mean()) > 0.99
+    fade = hop // (2 * grid)
+    inside = slice(start + fade, stop - fade)
+    assert torch.equal(take.audio.wave[..., inside], redrawn.audio.wave[..., inside])
+
+
+def test_what_is_kept_in_short_runs_or_in_some_codebooks_only_is_drawn_by_the_codec(pipeline: Pipeline):
+    audio = noise(40000, 2)
+    for prompt in (SEVENTH, Prompt.of(["periodic:period=7,width=2"]), Prompt.of(hide=["finer:first=5"])):
+        take, redrawn = (pipeline.vary(audio, prompt, redraw=redraw, **QUICK) for redraw in (False, True))
+        assert torch.equal(take.audio.wave, redrawn.audio.wave)
+
+
+def test_a_single_hidden_frame_is_all_that_differs(pipeline: Pipeline):
+    audio = noise(40000)
+    hop = pipeline.grid.hop
+    single = Prompt.of(hide=[Inpaint(start=pipeline.grid.seconds(20), end=pipeline.grid.seconds(21))])
+    changed = (pipeline.vary(audio, single, **QUICK).audio.wave != audio.wave)[0, 0].nonzero().flatten()
+    assert int(changed.min()) >= 20 * hop
+    assert int(changed.max()) < 21 * hop
+    assert len(changed) > 0.95 * hop
 
 
 def test_sides_share_one_mask_and_have_noise_of_their_own(pipeline: Pipeline):

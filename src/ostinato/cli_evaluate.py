@@ -183,7 +183,7 @@ def write_card(
 
 
 def _vary(pipeline: Pipeline) -> Callable[[Audio, Prompt, int], Take]:
-    return lambda sound, prompt, seed: pipeline.vary(sound, prompt, seed=seed)
+    return lambda sound, prompt, seed: pipeline.vary(sound, prompt, seed=seed, redraw=True)
 
 
 def _deliver(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Bool
 from torch import Tensor
 
 from .audiofile import Reader
@@ -24,6 +25,7 @@ from .lm import LMConfig, MaskedModel
 from .prompts import Clip, Prompt
 from .resampling import join, resampled, samples_at
 from .sampling import Confidence, Noise, Sampler, derive, samplers
+from .splice import Turn, carried, spliced, turns
 from .types import Audio, Codes, CodesStream, Grid, Logits, Mask, Take
 
 MODELS = Path(__file__).parent / "weights"
@@ -111,9 +113,13 @@ class Pipeline:
         seed: int = 0,
         sampler: Sampler | None = None,
         finisher: Sampler | None = None,
+        redraw: bool = False,
         watch: Progress | None = None,
     ) -> Take:
         """A take: what `prompt` keeps of `audio`, and the rest made up by the models.
+
+        Where it keeps all codebooks of more than two frames in a row, the take carries the samples of `audio`; see
+        `splice` for how they meet what was made.
 
         Args:
             audio: one sound, mono or stereo.
@@ -121,6 +127,7 @@ class Pipeline:
             seed: another seed, another take.
             sampler: how the coarse codebooks are filled; 24 steps of parallel decoding unless given.
             finisher: how the fine ones are; 8 steps unless given.
+            redraw: let the codec draw again what is kept, too.
             watch: called as `watch(stage, steps done, steps in all)`; what it raises ends the work.
 
         Raises:
@@ -132,9 +139,23 @@ class Pipeline:
         filled = self.fill(codes, mask, seed=seed, watch=watch, **how)
         settings = {
             "prompt": prompt.plain(),
+            "redraw": redraw,
             **{stage: {"name": samplers.name(type(each)), **plain(each)} for stage, each in how.items()},
         }
-        return Take(self.decode(filled, origin), filled, mask, seed, settings, self.hash)
+        made: Iterable[Audio] = self.decode_blocks([filled], origin)
+        if not redraw:
+            made = spliced([Audio(audio.wave.float(), audio.sample_rate)], made, self._turns(mask[0], origin))
+        return Take(join(made), filled, mask, seed, settings, self.hash)
+
+    def _turns(self, mask: Bool[Tensor, "codebook frame"], origin: Origin) -> list[Turn]:
+        """Whose samples each stretch of a take has."""
+        hop, rate = self.grid.hop * origin.sample_rate, self.grid.sample_rate
+        last = mask.shape[-1]
+
+        def edge(frame: int) -> int:
+            return origin.samples if frame == last else min(origin.samples, -(-frame * hop // rate))
+
+        return turns(carried(mask), edge, hop // (2 * rate))
 
     def fill(
         self, codes: Codes, mask: Mask, *, seed: int, coarse: Sampler, fine: Sampler, watch: Progress | None = None
