@@ -18,8 +18,9 @@ from click.testing import CliRunner, Result
 from ostinato import audiofile, cli_vary, doctor, plot
 from ostinato.cli import main
 from ostinato.config import knobs
+from ostinato.pipeline import COARSE
 from ostinato.prompts import hints, presets
-from ostinato.sampling import Confidence
+from ostinato.sampling import samplers
 from ostinato.types import Audio
 from tests.test_audiofile import BAD
 
@@ -104,6 +105,9 @@ def test_for_people_it_names_the_files_and_the_pace(loop: Path, out: Path, tiny_
     ("--keep", "periodic:period=3,offset=1", "--keep", "prefix:seconds=0.25", "--hide", "finer:first=5"),
     ("--hide", "inpaint:start=0.5", "--temperature", 0.5, "--top-p", 0.9, "--fine", "typical=0.8,steps=3"),
     ("--fine", ""),
+    ("--sampler", "halton", "--temperature", 0.9),
+    ("--sampler", "levels:ratio=0.3,choice=2.0", "--top-p", 0.8, "--fine", "remask:steps=2,again=0.5"),
+    ("--fine", "halton"),
 ])  # fmt: skip
 def test_info_tells_the_command_that_makes_a_take_again_bit_for_bit(
     loop: Path, out: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, flags: tuple[object, ...]
@@ -184,6 +188,11 @@ def test_a_bad_sound_is_one_line_and_leaves_nothing(
     (("--preset", "smal variation"), "no preset called 'smal variation'; did you mean 'small variation'?"),
     (("--steps", "0"), "Confidence.steps must be between 1 and 512, got 0"),
     (("--steps", "many"), "'many' is not a valid integer"),
+    (("--sampler", "haltn"), "no sampler called 'haltn'; did you mean 'halton'?"),
+    (("--sampler", "halton:tilt=2"), "Halton.tilt must be between 0 and 1, got 2.0"),
+    (("--sampler", "halton", "--choice", "3"), "Halton has no setting 'choice'; there are: temperature, "),
+    (("--sampler", "one", "--steps", "3"), "One has no setting 'steps'; there are: temperature, "),
+    (("--fine", "haltn"), "no sampler called 'haltn'"),
     (("--fine", "step=1"), "Confidence has no setting 'step'; did you mean 'steps'?"),
     (("--seed", "-1"), "a seed must be a whole number between 0 and 2**64 - 1, got -1"),
     (("--takes", "0"), "0 is not in the range"),
@@ -270,9 +279,27 @@ def test_every_preset_and_hint_is_listed_with_its_knobs():
     assert "--keep coarsest" in run("presets").stdout
 
 
-def test_every_knob_of_the_sampler_is_a_flag():
+def test_every_sampler_is_listed_with_its_knobs():
+    told = data(run("samplers", "--json"))["samplers"]
+    assert {name: list(about["knobs"]) for name, about in told.items()} == {
+        name: list(knobs(samplers[name])) for name in samplers
+    }
+    assert "halton\n" in run("samplers").stdout
+
+
+def test_a_flag_is_the_same_as_a_setting_in_the_samplers_text(loop: Path, out: Path, tiny_model: Path):
+    flags = ("vary", loop, "--model", tiny_model, "--fine", "steps=1", "-o")
+    assert run(*flags, out / "a.wav", "--sampler", "halton", "--steps", 2, "--top-p", 0.5).exit_code == 0
+    assert run(*flags, out / "b.wav", "--sampler", "halton:steps=2,top_p=0.5").exit_code == 0
+    assert run(*flags, out / "c.wav", "--steps", 2, "--top-p", 0.5).exit_code == 0
+    a, b, c = (audiofile.read(out / f"{name}.wav").wave for name in "abc")
+    assert torch.equal(a, b)
+    assert not torch.equal(a, c)
+
+
+def test_every_knob_of_the_usual_sampler_is_a_flag():
     text = run("vary", "--help").stdout
-    assert all(f"--{name.replace('_', '-')} " in text for name in knobs(Confidence))
+    assert all(f"--{name.replace('_', '-')} " in text for name in knobs(type(COARSE)))
 
 
 def test_without_a_verb_there_is_help_and_every_verb_has_one():

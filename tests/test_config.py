@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ostinato.config import Knob, config, defaults, knob, knobs, load, parse, plain, unparse
+from ostinato.config import Knob, config, defaults, knob, knobs, load, parse, parse_named, plain, unparse, unparse_named
 from ostinato.errors import ConfigError
+from ostinato.registry import Registry
 
 
 @config
@@ -192,3 +193,15 @@ def test_defaults_are_left_out_of_the_text():
     assert unparse(Kitchen()) == ""
     assert unparse(Kitchen(count=2, gas=True)) == "count=2,gas=True"
     assert unparse(Needy(must=1)) == "must=1"
+
+
+def test_a_plug_in_is_written_as_its_name_and_settings():
+    known: Registry[Any] = Registry("room")
+    _ = known("kitchen")(Kitchen)
+    for text in ("kitchen", "kitchen:count=3", "kitchen:count=3,heat=2.0"):
+        assert unparse_named(known, parse_named(known, text)) == text
+    assert parse_named(known, " kitchen :count=3") == Kitchen(count=3)
+    with pytest.raises(ConfigError, match="no room called 'kichen'; did you mean 'kitchen'"):
+        _ = parse_named(known, "kichen:count=3")
+    with pytest.raises(ConfigError, match="Inner is not a registered room"):
+        _ = unparse_named(known, Inner())

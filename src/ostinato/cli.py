@@ -7,7 +7,7 @@ import click
 from .cli_codes import decode, encode
 from .cli_common import Door
 from .cli_evaluate import evaluate
-from .cli_info import doctor, hints, info, presets
+from .cli_info import doctor, hints, info, presets, samplers
 from .cli_train import corpus, train
 from .cli_vary import demo, vary
 
@@ -21,5 +21,5 @@ def main(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for verb in (vary, demo, encode, decode, info, presets, hints, doctor, corpus, train, evaluate):
+for verb in (vary, demo, encode, decode, info, presets, hints, samplers, doctor, corpus, train, evaluate):
     main.add_command(verb)

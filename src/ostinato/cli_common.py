@@ -86,9 +86,9 @@ def progress() -> Iterator[Watch]:
         yield watch
 
 
-def knob_flags(cls: type) -> Callable[[Command], Command]:
-    """A flag for each knob of a config class: `--top-p` for `top_p`, with its help, range and default."""
-    kinds, usual = typing.get_type_hints(cls), defaults(cls)
+def knob_flags(cls: type, base: Any = None) -> Callable[[Command], Command]:
+    """A flag for each knob of a config class: `--top-p` for `top_p`, with its help, range and default (or `base`'s)."""
+    kinds, usual = typing.get_type_hints(cls), defaults(cls) if base is None else vars(base)
 
     def add(command: Command) -> Command:
         for name, about in reversed(knobs(cls).items()):

@@ -11,13 +11,15 @@ from . import doctor as examination
 from .checkpoint import CONFIG, WEIGHTS, digest, read_config
 from .cli_common import as_json, command_line, limits, model_option, prompt_flags, sentence, show, table
 from .codec import CodecConfig
-from .config import defaults, knobs, plain
+from .config import defaults, knobs, load, plain, unparse, unparse_named
 from .errors import CheckpointError, OstinatoError
-from .pipeline import MODELS, PARTS, shipped
+from .pipeline import COARSE, FINE, MODELS, PARTS, shipped
 from .prompts import Prompt, preset_help
 from .prompts import hints as known_hints
 from .prompts import presets as known_presets
-from .sampling import Confidence
+from .registry import Registry
+from .sampling import Sampler
+from .sampling import samplers as known_samplers
 
 
 @click.command()
@@ -55,9 +57,22 @@ def presets(as_json: bool) -> None:
 @as_json
 def hints(as_json: bool) -> None:
     """List the hints of `vary --keep` and `--hide`, and their knobs."""
+    data, text = _listed(known_hints)
+    show({"hints": data}, text, json_wanted=as_json)
+
+
+@click.command()
+@as_json
+def samplers(as_json: bool) -> None:
+    """List the samplers of `vary --sampler` and `--fine`, and their knobs."""
+    data, text = _listed(known_samplers)
+    show({"samplers": data}, text, json_wanted=as_json)
+
+
+def _listed(known: Registry[Any]) -> tuple[dict[str, Any], str]:
     data, lines = {}, []
-    for name in known_hints:
-        cls = known_hints[name]
+    for name in known:
+        cls = known[name]
         first = (cls.__doc__ or "").strip().splitlines()[0]
         usual = defaults(cls)
         data[name] = {
@@ -67,7 +82,7 @@ def hints(as_json: bool) -> None:
         lines.append(f"{name}\n  {first}")
         rows = [(f"{k}={usual[k]}", f"{sentence(about.help)} {limits(about)}") for k, about in knobs(cls).items()]
         lines += [table(rows, indent="    ")] if rows else []
-    show({"hints": data}, "\n".join(lines), json_wanted=as_json)
+    return data, "\n".join(lines)
 
 
 @click.command()
@@ -181,14 +196,27 @@ def _take_text(take: dict[str, Any]) -> str:
 
 def _again(path: Path, take: dict[str, Any]) -> list[str]:
     """The command that makes a take again."""
-    coarse = {key: value for key, value in take["coarse"].items() if key != "name"}
-    usual = defaults(Confidence)
-    flags = [part for k, v in coarse.items() if v != usual[k] for part in (f"--{k.replace('_', '-')}", str(v))]
-    fine = ",".join(f"{key}={value}" for key, value in take["fine"].items() if key != "name" and value != usual[key])
+    coarse, fine = (_sampler(take[stage]) for stage in ("coarse", "fine"))
     model = [] if take["model"] == "default" else ["--model", take["model"]]
     prompt = prompt_flags(Prompt.load(take["prompt"]))
     seed = ["--seed", str(take["seed"])]
-    return ["ostinato", "vary", take["input"]["name"], "-o", path.name, *prompt, *seed, *flags, "--fine", fine, *model]
+    flags = [*prompt, *seed, *_coarse_flags(coarse), "--fine", _fine_text(fine)]
+    return ["ostinato", "vary", take["input"]["name"], "-o", path.name, *flags, *model]
+
+
+def _sampler(told: dict[str, Any]) -> Sampler:
+    return load(known_samplers[told["name"]], {key: value for key, value in told.items() if key != "name"})
+
+
+def _coarse_flags(sampler: Sampler) -> list[str]:
+    if type(sampler) is not type(COARSE):
+        return ["--sampler", unparse_named(known_samplers, sampler)]
+    changed = {key: value for key, value in vars(sampler).items() if value != vars(COARSE)[key]}
+    return [part for key, value in changed.items() for part in (f"--{key.replace('_', '-')}", str(value))]
+
+
+def _fine_text(sampler: Sampler) -> str:
+    return unparse(sampler) if type(sampler) is type(FINE) else unparse_named(known_samplers, sampler)
 
 
 def _notes(path: Path, take: dict[str, Any]) -> list[str]:

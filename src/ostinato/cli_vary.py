@@ -14,7 +14,6 @@ from . import audiofile, plot
 from .cli_common import (
     Watch,
     as_json,
-    from_flags,
     knob_flags,
     model_option,
     output,
@@ -24,12 +23,13 @@ from .cli_common import (
     sound,
     spare,
 )
-from .config import parse
+from .config import knobs, parse, parse_named, unparse_named
+from .config import load as load_settings
 from .errors import MissingPartError, OstinatoError
-from .pipeline import Pipeline, load
+from .pipeline import COARSE, FINE, Pipeline, load
 from .prompts import Clip, Prompt, preset
 from .resampling import samples_at
-from .sampling import Confidence, Sampler
+from .sampling import Sampler, samplers
 from .types import Audio, Take
 
 USUAL = "medium variation"
@@ -38,14 +38,15 @@ LOOP = Path(__file__).parent / "assets" / "loop.flac"
 
 @dataclass(frozen=True)
 class Job:
-    """What takes are made from: a sound, a model as the user named it, a prompt and samplers."""
+    """What takes are made from: a sound, a model as the user named it, a prompt, and samplers for both models."""
 
     sound: Path
     audio: Audio
     model: str
     pipeline: Pipeline
     prompt: Prompt
-    samplers: dict[str, Sampler]
+    coarse: Sampler = COARSE
+    fine: Sampler = FINE
 
     @property
     def clip(self) -> Clip:
@@ -72,8 +73,17 @@ class Job:
 @click.option("--hide", multiple=True, metavar="HINT[:knob=value,...]", help="Cells to fill even so; repeatable.")
 @click.option("--takes", type=click.IntRange(1, 1000), default=1, show_default=True, help="How many.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Another seed, another take; each take adds 1.")
-@knob_flags(Confidence)
-@click.option("--fine", metavar="knob=value,...", help="The same settings for the fine codebooks, in place of steps=8.")
+@click.option(
+    "--sampler",
+    metavar="NAME[:knob=value,...]",
+    help=f"How the coarse codebooks are filled, see `samplers`.  [default: {samplers.name(type(COARSE))}]",
+)
+@knob_flags(type(COARSE), COARSE)
+@click.option(
+    "--fine",
+    metavar="[NAME:]knob=value,...",
+    help=f"How the fine ones are.  [default: {unparse_named(samplers, FINE)}]",
+)
 @model_option
 @click.option("--plot", "picture", type=click.Path(path_type=Path), help="A picture to draw: .png, .svg or .pdf.")
 @as_json
@@ -90,10 +100,7 @@ def vary(sound: Path, out: Path, named: str | None, keep: Sequence[str], hide: S
         spare(sound, target)
     if flags["picture"] is not None:
         _ = plot.check(flags["picture"])
-    samplers: dict[str, Sampler] = {"sampler": from_flags(Confidence, flags)}
-    if flags["fine"] is not None:
-        samplers["finisher"] = parse(Confidence, flags["fine"])
-    job = _job(sound, flags["model"], prompt, samplers)
+    job = _job(sound, flags["model"], prompt, coarse_of(flags), fine_of(flags["fine"]))
     takes, made = _make(job, targets, flags["seed"])
     if flags["picture"] is not None:
         made["plot"] = _draw(job, takes, flags["picture"])
@@ -113,7 +120,7 @@ def demo(out: Path, model: str, as_json: bool) -> None:
         loop = Path(shutil.copyfile(LOOP, out / LOOP.name))
     except OSError as error:
         raise OstinatoError(f"cannot write to {out}: {error.strerror}") from None
-    job = _job(loop, model, preset(USUAL), {})
+    job = _job(loop, model, preset(USUAL))
     takes, made = _make(job, [out / "take-1.wav", out / "take-2.wav"], seed=1)
     made = {"input": str(loop), **made}
     try:
@@ -135,6 +142,29 @@ def prompt_of(named: str | None, keep: Sequence[str], hide: Sequence[str]) -> Pr
     return Prompt(base.keep + Prompt.of(keep).keep, base.hide + Prompt.of(hide=hide).hide)
 
 
+def coarse_of(flags: dict[str, Any]) -> Sampler:
+    """The sampler that `--sampler` names, with the flags of single knobs over it.
+
+    Raises:
+        ConfigError: no such sampler, or it has no such knob, or a value does not fit.
+    """
+    base = COARSE if flags["sampler"] is None else parse_named(samplers, flags["sampler"])
+    given = {name: flags[name] for name in knobs(type(COARSE)) if flags[name] is not None}
+    return load_settings(type(base), vars(base) | given)
+
+
+def fine_of(text: str | None) -> Sampler:
+    """The sampler that `--fine` means: by name, or settings alone for one of the usual kind.
+
+    Raises:
+        ConfigError: no such sampler or knob, or a value does not fit.
+    """
+    if text is None:
+        return FINE
+    settings_alone = "=" in text.partition(":")[0] or not text
+    return parse(type(FINE), text) if settings_alone else parse_named(samplers, text)
+
+
 def numbered(out: Path, takes: int) -> list[Path]:
     """One name for each take: the name itself for one, else NAME-1, NAME-2 and so on."""
     if takes == 1:
@@ -142,8 +172,8 @@ def numbered(out: Path, takes: int) -> list[Path]:
     return [out.with_name(f"{out.stem}-{number}{out.suffix}") for number in range(1, takes + 1)]
 
 
-def _job(sound: Path, model: str, prompt: Prompt, samplers: dict[str, Sampler]) -> Job:
-    job = Job(sound, audiofile.read(sound), model, load(model), prompt, samplers)
+def _job(sound: Path, model: str, prompt: Prompt, *how: Sampler) -> Job:
+    job = Job(sound, audiofile.read(sound), model, load(model), prompt, *how)
     _ = prompt.mask(job.clip)
     return job
 
@@ -153,7 +183,9 @@ def _make(job: Job, targets: Sequence[Path], seed: int) -> tuple[list[Take], dic
     with progress() as watch:
         for number, target in enumerate(targets):
             tell = _numbered_watch(watch, number + 1, len(targets))
-            take = job.pipeline.vary(job.audio, job.prompt, seed=seed + number, watch=tell, **job.samplers)
+            take = job.pipeline.vary(
+                job.audio, job.prompt, seed=seed + number, sampler=job.coarse, finisher=job.fine, watch=tell
+            )
             gain = audiofile.write(target, take.audio, about=job.about(take))
             takes.append(take)
             rows.append({"path": str(target), "seed": take.seed, "gain_db": round(gain, 2)})

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from typing_extensions import dataclass_transform
 
 from .errors import ConfigError
-from .registry import nearest
+from .registry import Registry, nearest
 
 T = TypeVar("T")
 REQUIRED: Any = dataclasses.MISSING
@@ -126,6 +126,25 @@ def unparse(value: Any) -> str:
     usual = defaults(type(value))
     fields = [(f.name, getattr(value, f.name)) for f in dataclasses.fields(value)]
     return ",".join(f"{name}={set_to}" for name, set_to in fields if name not in usual or set_to != usual[name])
+
+
+def parse_named(known: Registry[T], text: str) -> T:
+    """The plug-in written as `name` or `name:knob=value,knob=value`; `unparse_named` gives that text.
+
+    Raises:
+        ConfigError: no such name or knob, or a value that does not fit.
+    """
+    name, _, settings = text.partition(":")
+    return parse(known[name.strip()], settings)
+
+
+def unparse_named(known: Registry[T], value: T) -> str:
+    """The text that `parse_named` turns into `value`; knobs at their defaults are left out.
+
+    Raises:
+        ConfigError: the plug-in is not a registered one.
+    """
+    return ":".join(filter(None, [known.name(type(value)), unparse(value)]))
 
 
 def _hints(cls: type) -> dict[str, Any]:

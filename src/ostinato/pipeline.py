@@ -33,6 +33,8 @@ PARTS = ("codec", "coarse", "fine")
 PIECE = 1 << 18
 SPAN = 576
 OVERLAP = 144
+COARSE: Sampler = Confidence()
+FINE: Sampler = Confidence(steps=8)
 
 Progress = Callable[[str, int, int], None]
 
@@ -125,8 +127,8 @@ class Pipeline:
             audio: one sound, mono or stereo.
             prompt: which cells stay.
             seed: another seed, another take.
-            sampler: how the coarse codebooks are filled; 24 steps of parallel decoding unless given.
-            finisher: how the fine ones are; 8 steps unless given.
+            sampler: how the coarse codebooks are filled; `COARSE` unless given.
+            finisher: how the fine ones are; `FINE` unless given.
             redraw: let the codec draw again what is kept, too.
             watch: called as `watch(stage, steps done, steps in all)`; what it raises ends the work.
 
@@ -135,7 +137,7 @@ class Pipeline:
         """
         codes, origin = self.encode(audio)
         mask = prompt.mask(Clip(self.grid, self._samples(origin)))[None].expand_as(codes)
-        how = {"coarse": sampler or Confidence(), "fine": finisher or Confidence(steps=8)}
+        how = {"coarse": sampler or COARSE, "fine": finisher or FINE}
         filled = self.fill(codes, mask, seed=seed, watch=watch, **how)
         settings = {
             "prompt": prompt.plain(),

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from .config import config, knob, load, parse, plain, unparse
+from .config import config, knob, load, parse_named, plain, unparse_named
 from .errors import ConfigError, PromptError
 from .masks import every, scatter, span
 from .registry import Registry, nearest
@@ -250,8 +250,7 @@ def parse_hint(text: str) -> Hint:
     Raises:
         ConfigError: no such hint or knob, or a value that does not fit.
     """
-    name, _, settings = text.partition(":")
-    return parse(hints[name.strip()], settings)
+    return parse_named(hints, text)
 
 
 def describe(hint: Hint) -> str:
@@ -260,8 +259,7 @@ def describe(hint: Hint) -> str:
     Raises:
         ConfigError: the hint is not a registered one.
     """
-    name, settings = _name(hint), unparse(hint)
-    return f"{name}:{settings}" if settings else name
+    return unparse_named(hints, hint)
 
 
 def preset(name: str) -> Prompt:
