@@ -4,7 +4,8 @@ import pyloudnorm
 import pytest
 import torch
 
-from ostinato.level import TARGET, level_gain
+from ostinato.errors import AudioError
+from ostinato.level import TARGET, circular_gain, level_gain
 from ostinato.types import Audio
 
 
@@ -47,3 +48,41 @@ def test_silence_and_nothing_are_left_alone():
 
 def test_a_sound_shorter_than_a_measuring_block_has_a_level():
     assert 0 < level_gain([noise(0.05)]) < 10
+
+
+def swelling(seconds: float) -> Audio:
+    """Noise that swells from silence, so that it matters where it begins."""
+    audio = noise(seconds, channels=2)
+    return Audio(audio.wave * torch.linspace(0, 1, audio.samples) ** 3, 44100)
+
+
+@pytest.mark.parametrize("turn", [1, 20000, -7777])
+def test_the_level_of_a_circle_does_not_depend_on_where_it_was_cut_open(turn: int):
+    audio = swelling(3)
+    turned = Audio(audio.wave.roll(turn, -1), 44100)
+    assert circular_gain(turned) == pytest.approx(circular_gain(audio), rel=1e-9)
+    assert level_gain([turned]) != pytest.approx(level_gain([audio]), rel=1e-9)
+
+
+@pytest.mark.parametrize("rate", [8000, 44100, 192_000])
+def test_a_circle_is_as_loud_as_pyloudnorm_finds_it_when_it_goes_round_and_round(rate: int):
+    chance = torch.Generator().manual_seed(0)
+    wave = torch.randn(2, 2 * rate, generator=chance) * 0.02 * torch.linspace(0.2, 1, 2 * rate)
+    gain = circular_gain(Audio(wave[None], rate))
+    loudness = pyloudnorm.Meter(rate).integrated_loudness((wave.repeat(1, 10) * gain).T.double().numpy())
+    assert loudness == pytest.approx(TARGET, abs=0.1)
+
+
+def test_silent_parts_of_a_circle_do_not_count():
+    half = noise(2).wave
+    assert circular_gain(Audio(torch.cat([half, torch.zeros_like(half)], -1), 44100)) == pytest.approx(
+        circular_gain(noise(2)), rel=0.1
+    )
+
+
+def test_silence_peaks_and_short_circles_have_a_gain_too():
+    assert circular_gain(Audio(torch.zeros(1, 2, 5000), 44100)) == 1.0
+    assert 0 < circular_gain(noise(0.05)) < 10
+    assert circular_gain(Audio(torch.full((1, 1, 1), 0.5), 44100)) <= 0.99 / 0.5
+    with pytest.raises(AudioError, match="must be one sound"):
+        _ = circular_gain(Audio(torch.zeros(2, 1, 9), 44100))

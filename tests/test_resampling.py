@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ostinato.errors import AudioError
-from ostinato.resampling import fit, join, resample, resampled, samples_at
+from ostinato.resampling import circular, fit, join, resample, resampled, samples_at
 from ostinato.types import Audio
 
 
@@ -73,3 +73,40 @@ def test_what_does_not_belong_together_is_refused():
         _ = join([])
     with pytest.raises(AudioError, match=r"one sample rate, got \[8000, 9000\]"):
         _ = join([tone(10, 8000), tone(10, 9000)])
+
+
+def harmony(samples: int, harmonics: tuple[int, ...]) -> torch.Tensor:
+    """Whole waves to a round, so that the end meets the start."""
+    place = torch.arange(samples, dtype=torch.float64) / samples
+    return sum((torch.sin(2 * math.pi * h * place + h) for h in harmonics), torch.zeros(samples, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(("samples", "to"), [(1000, 1003), (1000, 997), (1001, 5000), (5000, 1001), (997, 996)])
+def test_a_circle_sounds_the_same_in_fewer_or_more_samples_and_meets_itself(samples: int, to: int):
+    wave = harmony(samples, (1, 2, 17, 440))
+    torch.testing.assert_close(circular(wave, to), harmony(to, (1, 2, 17, 440)), atol=1e-9, rtol=0)
+
+
+@given(st.integers(1, 400), st.integers(1, 400), st.integers(0, 2**31))
+def test_a_circle_in_more_samples_and_back_is_as_it_was_but_for_what_fades_out(samples: int, more: int, seed: int):
+    sound = torch.randn(2, samples, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    smooth = torch.fft.rfft(sound)
+    smooth[:, int(0.95 * samples / 2) :] = 0
+    sound = torch.fft.irfft(smooth, n=samples)
+    torch.testing.assert_close(circular(circular(sound, samples + more), samples), sound, atol=1e-9, rtol=0)
+
+
+@pytest.mark.parametrize(("samples", "to", "turn"), [(600, 900, 2), (600, 400, 3), (441, 480, 147)])
+def test_a_circle_that_is_turned_is_the_same_turned(samples: int, to: int, turn: int):
+    sound = torch.randn(samples, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    turned = circular(sound.roll(turn), to)
+    torch.testing.assert_close(turned, circular(sound, to).roll(turn * to // samples))
+
+
+def test_a_circle_keeps_its_type_and_refuses_to_vanish():
+    sound = torch.rand(1, 2, 30)
+    assert circular(sound, 30) is sound
+    assert circular(sound, 31).dtype == torch.float32
+    assert circular(torch.ones(1, 7), 1).tolist() == [[1.0]]
+    with pytest.raises(AudioError, match="at least 1 sample, got 0"):
+        _ = circular(sound, 0)

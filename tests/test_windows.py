@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ostinato.windows import windows
+from ostinato.windows import around, windows
 
 
 def whole(stream: torch.Tensor, core: int, context: int) -> list[tuple[torch.Tensor, int]]:
@@ -38,3 +38,10 @@ def test_every_window_has_one_shape_and_silence_around_the_stream():
 
 def test_an_empty_stream_has_no_windows():
     assert list(windows([], 4, 2)) == []
+
+
+def test_a_circle_cut_open_has_its_end_before_the_start_and_its_start_after_the_end():
+    circle = torch.arange(5).expand(2, 3, -1)
+    assert around(circle, 2)[1, 2].tolist() == [3, 4, 0, 1, 2, 3, 4, 0, 1]
+    assert around(circle, 7)[0, 0, :8].tolist() == [3, 4, 0, 1, 2, 3, 4, 0]
+    assert torch.equal(around(circle, 0), circle)

@@ -4,14 +4,18 @@ import math
 from collections.abc import Iterable
 
 import torch
+from jaxtyping import Complex
+from torch import Tensor
 
+from .errors import AudioError
 from .types import Audio
-from .windows import windows
+from .windows import around, windows
 
 TARGET = -20.0
 PEAK = 0.99
 PIECE = 3.0
 SHORTEST = 0.4
+ABSOLUTE_GATE, RELATIVE_GATE, OFFSET = -70.0, -10.0, -0.691
 
 
 def level_gain(pieces: Iterable[Audio]) -> float:
@@ -38,11 +42,54 @@ def level_gain(pieces: Iterable[Audio]) -> float:
         part = block[:, :real]
         peak = max(peak, float(part.abs().max()))
         loudness = _loudness(part, rate)
-        if math.isfinite(loudness) and loudness > -70:
+        if math.isfinite(loudness) and loudness > ABSOLUTE_GATE:
             energy, heard = energy + 10 ** (loudness / 10), heard + 1
     if heard == 0 or peak == 0:
         return 1.0
-    return min(10 ** ((TARGET - 10 * math.log10(energy / heard)) / 20), PEAK / peak)
+    return _to_target(10 * math.log10(energy / heard), peak)
+
+
+def circular_gain(audio: Audio) -> float:
+    """`level_gain` for a sound that goes round in a circle: the same wherever the circle was cut open.
+
+    The weighting filters run round the circle, and the measuring block starts at every sample once.
+
+    Raises:
+        AudioError: the sound is a batch.
+
+    Source: ITU-R BS.1770-4, with blocks that overlap as far as they can.
+    """
+    if audio.wave.shape[0] != 1:
+        raise AudioError(f"a circle must be one sound, got shape {tuple(audio.wave.shape)}")
+    wave = audio.wave[0].double()
+    weighted = torch.fft.irfft(torch.fft.rfft(wave) * _weighting(audio.samples, audio.sample_rate), n=audio.samples)
+    block = min(audio.samples, round(SHORTEST * audio.sample_rate))
+    total = around(weighted.square().sum(0), block)[block:].cumsum(-1)
+    power = (total[block:] - total[:-block]) / block
+    peak = float(wave.abs().max())
+    heard = power[power > 10 ** ((ABSOLUTE_GATE - OFFSET) / 10)]
+    if len(heard) == 0 or peak == 0:
+        return 1.0
+    loud = heard[heard > heard.mean() * 10 ** (RELATIVE_GATE / 10)]
+    return _to_target(OFFSET + 10 * math.log10(float(loud.mean())), peak)
+
+
+def _weighting(samples: int, sample_rate: int) -> Complex[Tensor, " harmonic"]:
+    """The response of the loudness filters to each harmonic of a circle."""
+    from pyloudnorm.iirfilter import IIRfilter
+
+    turn = torch.arange(samples // 2 + 1, dtype=torch.float64) * (-2 * math.pi / samples)
+    delay = torch.polar(torch.ones_like(turn), turn)
+    response = torch.ones_like(delay)
+    for shape in ((4.0, math.sqrt(0.5), 1500.0, sample_rate, "high_shelf"), (0.0, 0.5, 38.0, sample_rate, "high_pass")):
+        one = IIRfilter(*shape)
+        over, under = (c[0] + delay * (c[1] + delay * c[2]) for c in (one.b.tolist(), one.a.tolist()))
+        response = response * over / under
+    return response
+
+
+def _to_target(loudness: float, peak: float) -> float:
+    return min(10 ** ((TARGET - loudness) / 20), PEAK / peak)
 
 
 def _chain(first: torch.Tensor, rest: Iterable[torch.Tensor]) -> Iterable[torch.Tensor]:

@@ -1,11 +1,14 @@
 """Sample rates: a sound at another rate, in one piece or block by block, the same to the bit."""
 
+import math
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
 import numpy as np
 import soxr
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from .errors import AudioError
 from .types import Audio
@@ -52,6 +55,30 @@ def resampled(pieces: Iterable[Audio], rate: int) -> Iterator[Audio]:
     tail = stream.resample_chunk(np.zeros((0, first.channels), np.float32), last=True)[:left]
     if left:
         yield _from_rows(np.pad(tail, ((0, left - len(tail)), (0, 0))), rate)
+
+
+def circular(wave: Float[Tensor, "*row _"], samples: int) -> Float[Tensor, "*row _"]:
+    """A wave that goes round in a circle, at as many samples a round as wanted; nothing begins or ends.
+
+    Turning the wave turns the result. Where samples become fewer, the top twentieth of what they can hold fades out.
+
+    Raises:
+        AudioError: `samples` is not positive.
+
+    Source: a periodic signal is the sum of its harmonics; fewer or more samples carry fewer or more of them.
+    """
+    if samples < 1:
+        raise AudioError(f"a circle needs at least 1 sample, got {samples}")
+    length = wave.shape[-1]
+    if samples == length:
+        return wave
+    harmonics = torch.fft.rfft(wave.double())[..., : samples // 2 + 1] * (samples / length)
+    if samples < length:
+        top = torch.arange(harmonics.shape[-1], device=wave.device) / (samples / 2)
+        harmonics = harmonics * (math.pi / 2 * ((top - 0.95) / 0.05).clamp(0, 1)).cos().square()
+    elif length % 2 == 0:
+        harmonics[..., length // 2] /= 2
+    return torch.fft.irfft(harmonics, n=samples).to(wave)
 
 
 def samples_at(samples: int, sample_rate: int, rate: int) -> int:

@@ -7,6 +7,15 @@ from jaxtyping import Shaped
 from torch import Tensor
 
 
+def around(circle: Shaped[Tensor, "*mid _"], context: int) -> Shaped[Tensor, "*mid _"]:
+    """A circle cut open, with `context` more steps on either side: the end comes before the start, and the reverse.
+
+    `context` may be longer than the circle, which then goes round more than once.
+    """
+    length = circle.shape[-1]
+    return circle[..., torch.arange(-context, length + context, device=circle.device) % length]
+
+
 def windows(
     blocks: Iterable[Shaped[Tensor, "batch *mid _"]], core: int, context: int
 ) -> Iterator[tuple[Shaped[Tensor, "batch *mid window"], int]]:
