@@ -14,6 +14,7 @@ from ostinato.metrics import (
     delay,
     mel_distance,
     perplexity,
+    seam,
     si_sdr,
     token_bits,
     unigram,
@@ -151,3 +152,44 @@ def test_no_tokens_foreign_tokens_and_nothing_hidden_are_refused():
         _ = unigram_entropy(torch.tensor([[[0, 8]]]), 8)
     with pytest.raises(OstinatoError, match=r"codebooks \[1\] have none"):
         _ = bits_per_token(torch.zeros(1, 2, 1, 4), torch.zeros(1, 2, 1).long(), torch.tensor([[[True], [False]]]))
+
+
+def test_a_seam_in_even_noise_is_as_anywhere():
+    flux, jump = seam(noise(1, 4 * RATE), range(3000, 4 * RATE - 3000, 7000), RATE)
+    assert flux.mean().item() == pytest.approx(1, abs=0.25)
+    assert jump.median().item() == pytest.approx(1, abs=0.5)
+
+
+def test_a_click_is_a_jump_and_an_attack_is_flux():
+    tone = torch.cos((torch.arange(RATE) - 20000) * 0.03)[None]
+    assert seam(tone, [20000], RATE)[1].item() < 3
+    cut = torch.cat([tone[:, :20000], -tone[:, 20000:]], dim=1)
+    assert seam(cut, [20000], RATE)[1].item() > 10
+    loud = torch.cat([tone[:, :20000] * 0.1, tone[:, 20000:]], dim=1) + noise(1, RATE) * 1e-4
+    flux = [seam(each, [20000], RATE)[0].item() for each in (tone + noise(1, RATE) * 1e-4, loud)]
+    assert flux[0] < 2
+    assert flux[1] > 10
+
+
+def test_the_seam_of_a_circle_is_between_its_end_and_its_start():
+    whole = torch.sin(2 * math.pi * 100 * torch.arange(RATE) / RATE)[None]
+    half = whole[:, : RATE // 2 + 110]
+    assert seam(whole, [0], RATE, circular=True)[1].item() < 3
+    assert seam(half, [0], RATE, circular=True)[1].item() > 30
+    for turned, place in ((whole, 0), (half, 0)):
+        here = seam(turned, [place], RATE, circular=True)
+        there = seam(turned.roll(5000, -1), [5000], RATE, circular=True)
+        torch.testing.assert_close(torch.stack(there), torch.stack(here), rtol=0.2, atol=0.05)
+
+
+def test_a_seam_in_silence_is_nothing():
+    flux, jump = seam(torch.zeros(1, 9000), [4000], RATE)
+    assert (flux.item(), jump.item()) == (0, 0)
+
+
+def test_seams_that_are_not_there_are_refused():
+    for places, circular in (([], True), ([0], False), ([9000], True), ([-1], True)):
+        with pytest.raises(AudioError, match="seams must lie within samples"):
+            _ = seam(noise(1, 9000), places, RATE, circular=circular)
+    with pytest.raises(AudioError, match="a place at least 1024 samples from all"):
+        _ = seam(noise(1, 1000), [500], RATE)
