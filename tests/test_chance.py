@@ -44,6 +44,17 @@ def test_a_window_has_the_noise_of_its_place(seed: int, first_frame: int, first_
     assert torch.equal(whole.choice(0, 3, 9)[:, 1:, 3:], part.choice(0, 2, 6))
 
 
+def test_rows_may_be_windows_that_begin_at_frames_of_their_own():
+    together = Noise([5, 5, 6], first_frame=[0, 4, -2], period=9)
+    for row, (seed, first) in enumerate([(5, 0), (5, 4), (6, -2)]):
+        alone = Noise([seed], first_frame=first, period=9)
+        assert torch.equal(together.guess(0, 2, 6, 5)[row], alone.guess(0, 2, 6, 5)[0])
+        assert torch.equal(together.choice(0, 2, 6)[row], alone.choice(0, 2, 6)[0])
+        assert torch.equal(together.frames(6)[row], alone.frames(6)[0])
+    with pytest.raises(ConfigError, match=r"a first frame for each of 1 rows, got \[1, 2\]"):
+        _ = Noise([5], first_frame=[1, 2])
+
+
 @pytest.mark.parametrize("turn", [-13, -1, 0, 4, 10, 27])
 def test_circular_noise_turns_with_the_clip(turn: int):
     straight = Noise([5], period=10).guess(1, 2, 10, 4)

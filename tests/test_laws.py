@@ -108,10 +108,10 @@ def test_law_3_an_item_is_the_same_alone_and_in_a_batch(
 ):
     codes, mask, _ = job
     predict = listener(codebooks=4, vocab=VOCABULARY)
-    together = sampler(predict, codes, mask, Noise([7, 8, 9]))
-    for item, seed in enumerate([7, 8, 9]):
+    together = sampler(predict, codes, mask, Noise([7, 8, 9], first_frame=[0, 5, 100]))
+    for item, (seed, first) in enumerate([(7, 0), (8, 5), (9, 100)]):
         one = slice(item, item + 1)
-        assert torch.equal(sampler(predict, codes[one], mask[one], Noise([seed])), together[one])
+        assert torch.equal(sampler(predict, codes[one], mask[one], Noise([seed], first)), together[one])
 
 
 def test_law_4_same_seed_same_music_another_seed_other_music(

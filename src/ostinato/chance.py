@@ -27,16 +27,16 @@ class Noise:
 
     Args:
         seeds: one for each row of the batch, 0 to 2**64 - 1.
-        first_frame: where in the whole grid the first frame lies; any integer.
+        first_frame: where in the whole grid the first frame lies; any integer, or one for each row.
         period: length of a circular grid in frames; frame numbers wrap at it. None is a grid with two ends.
         first_codebook: where in the whole grid the first codebook lies.
 
     Raises:
-        ConfigError: a seed is out of range, or the period is below 1.
+        ConfigError: a seed is out of range, the period is below 1, or there are first frames for other rows.
     """
 
     seeds: Sequence[int]
-    first_frame: int = 0
+    first_frame: int | Sequence[int] = 0
     period: int | None = None
     first_codebook: int = 0
 
@@ -44,6 +44,8 @@ class Noise:
         object.__setattr__(self, "seeds", tuple(_checked(seed) for seed in self.seeds))
         if self.period is not None and self.period < 1:
             raise ConfigError(f"the period of noise must be at least 1 frame, got {self.period}")
+        if not isinstance(self.first_frame, int) and len(self.first_frame) != len(self.seeds):
+            raise ConfigError(f"noise needs a first frame for each of {len(self.seeds)} rows, got {self.first_frame}")
 
     def guess(
         self, step: int, codebooks: int, frames: int, vocab: int, device: torch.device | str | None = None
@@ -71,9 +73,13 @@ class Noise:
         keys = self._keys(_CHOICE, step, codebooks, frames, device)
         return _gumbel(keys.flatten(), 1).view(keys.shape)
 
-    def frames(self, count: int, device: torch.device | str | None = None) -> Int[Tensor, " frame"]:
-        """The numbers that `count` frames from the first one have in the whole grid; on a circle, within its period."""
-        frame = torch.arange(count, device=device) + self.first_frame
+    def frames(self, count: int, device: torch.device | str | None = None) -> Int[Tensor, "row 1 frame"]:
+        """The numbers that `count` frames from the first one have in the whole grid; on a circle, within its period.
+
+        One row for all, or where rows begin at frames of their own, one for each.
+        """
+        starts = (self.first_frame,) if isinstance(self.first_frame, int) else tuple(self.first_frame)
+        frame = torch.arange(count, device=device) + torch.tensor(starts, device=device)[:, None, None]
         return frame if self.period is None else frame % self.period
 
     def _keys(
