@@ -14,6 +14,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from .audiofile import Reader
+from .budget import Budget, remembered
 from .checkpoint import CONFIG, digest, read_config, restore
 from .codec import Codec, CodecConfig, SpectralCodec
 from .codesfile import Origin
@@ -26,17 +27,44 @@ from .prompts import Clip, Prompt
 from .resampling import join, resampled, samples_at
 from .sampling import Confidence, Noise, Sampler, derive, samplers
 from .splice import Turn, carried, spliced, turns
-from .types import Audio, Codes, CodesStream, Grid, Logits, Mask, Take
+from .types import Audio, Codes, CodesStream, Grid, Logits, Mask, Predict, Take
 
 MODELS = Path(__file__).parent / "weights"
 PARTS = ("codec", "coarse", "fine")
 PIECE = 1 << 18
 SPAN = 576
 OVERLAP = 144
+PROBE = 64
 COARSE: Sampler = Confidence()
 FINE: Sampler = Confidence(steps=8)
 
 Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Part of the way from hidden cells to filled ones: codebooks `part`, by one model, with one sampler.
+
+    `least` and `later` are what other stages need after each pass of this one, measured in such passes: at the least,
+    and by the steps they were given.
+    """
+
+    name: str
+    model: MaskedModel
+    sampler: Sampler
+    part: slice
+    seed: int
+    least: float = 0.0
+    later: float = 0.0
+
+    def predict(self, given: Codes) -> Predict:
+        """The model as a sampler sees it, which need not know of the codebooks below."""
+
+        def predict(codes: Codes, mask: Mask) -> Logits:
+            seen = torch.zeros_like(given, dtype=torch.bool)
+            return self.model(torch.cat([given, codes], dim=1), torch.cat([seen, mask], dim=1))
+
+        return predict
 
 
 @dataclass(frozen=True)
@@ -116,6 +144,7 @@ class Pipeline:
         sampler: Sampler | None = None,
         finisher: Sampler | None = None,
         redraw: bool = False,
+        budget: Budget | None = None,
         watch: Progress | None = None,
     ) -> Take:
         """A take: what `prompt` keeps of `audio`, and the rest made up by the models.
@@ -130,19 +159,24 @@ class Pipeline:
             sampler: how the coarse codebooks are filled; `COARSE` unless given.
             finisher: how the fine ones are; `FINE` unless given.
             redraw: let the codec draw again what is kept, too.
+            budget: what the take may cost, made just before; it decides over the samplers' steps.
             watch: called as `watch(stage, steps done, steps in all)`; what it raises ends the work.
 
         Raises:
             PromptError: the prompt asks for what the clip does not have.
         """
+        spent = budget or Budget()
         codes, origin = self.encode(audio)
         mask = prompt.mask(Clip(self.grid, self._samples(origin)))[None].expand_as(codes)
         how = {"coarse": sampler or COARSE, "fine": finisher or FINE}
-        filled = self.fill(codes, mask, seed=seed, watch=watch, **how)
+        if spent.timed:
+            spent.reserve(self._seconds_to_decode(codes, spent.clock))
+        filled = self.fill(codes, mask, seed=seed, budget=spent, watch=watch, **how)
         settings = {
             "prompt": prompt.plain(),
             "redraw": redraw,
-            **{stage: {"name": samplers.name(type(each)), **plain(each)} for stage, each in how.items()},
+            **{stage: {"name": samplers.name(type(each)), **plain(each)} for stage, each in spent.chosen.items()},
+            **({} if spent.cut is None else {"cut": spent.cut}),
         }
         made: Iterable[Audio] = self.decode_blocks([filled], origin)
         if not redraw:
@@ -160,45 +194,64 @@ class Pipeline:
         return turns(carried(mask), edge, hop // (2 * rate))
 
     def fill(
-        self, codes: Codes, mask: Mask, *, seed: int, coarse: Sampler, fine: Sampler, watch: Progress | None = None
-    ) -> Codes:
-        """Fill the hidden cells: the coarse codebooks first, then the fine ones given those."""
-        first, last = self.fine.config.given, self.grid.codebooks
-        codes = self._stage("coarse", self.coarse, coarse, codes, mask, slice(0, first), derive(seed, 0), watch)
-        return self._stage("fine", self.fine, fine, codes, mask, slice(first, last), derive(seed, 1), watch)
-
-    def _stage(
         self,
-        stage: str,
-        model: MaskedModel,
-        sampler: Sampler,
         codes: Codes,
         mask: Mask,
-        part: slice,
+        *,
         seed: int,
-        watch: Progress | None,
+        coarse: Sampler,
+        fine: Sampler,
+        budget: Budget | None = None,
+        watch: Progress | None = None,
     ) -> Codes:
-        """Fill codebooks `part` in overlapping stretches; each sees what the one before it filled."""
-        seeds = [derive(seed, side) for side in range(len(codes))]
-        starts = stretches(codes.shape[-1], SPAN, OVERLAP)
-        steps = getattr(sampler, "steps", 0)
-        codes, mask = codes.clone(), mask.clone()
-        for number, start in enumerate(starts):
-            here = slice(start, start + SPAN)
-            given, hidden = codes[:, : part.start, here], mask[:, part, here]
+        """Fill the hidden cells: the coarse codebooks first, then the fine ones given those."""
+        first, last, spent = self.fine.config.given, self.grid.codebooks, budget or Budget()
+        pass_of_fine = sum(p.numel() for p in self.fine.parameters()) / sum(p.numel() for p in self.coarse.parameters())
+        later = pass_of_fine * getattr(fine, "steps", 1) / getattr(coarse, "steps", 1)
+        stage = Stage("coarse", self.coarse, coarse, slice(0, first), derive(seed, 0), pass_of_fine, later)
+        codes = self._stage(stage, codes, mask, spent, watch)
+        stage = Stage("fine", self.fine, fine, slice(first, last), derive(seed, 1))
+        return self._stage(stage, codes, mask, spent, watch)
 
-            def predict(c: Codes, m: Mask, given: Tensor = given) -> Logits:
-                seen = torch.zeros_like(given, dtype=torch.bool)
-                return model(torch.cat([given, c], dim=1), torch.cat([seen, m], dim=1))
+    def _stage(self, stage: Stage, codes: Codes, mask: Mask, budget: Budget, watch: Progress | None) -> Codes:
+        """Fill a stage's codebooks in overlapping stretches; each sees what the one before it filled."""
+        seeds = [derive(stage.seed, side) for side in range(len(codes))]
+        codes, mask, part = codes.clone(), mask.clone(), stage.part
+        places = [slice(start, start + SPAN) for start in stretches(codes.shape[-1], SPAN, OVERLAP)]
+        tried = next((here for here in places if bool(mask[:, part, here].any())), places[0])
+        asks = {here.start: stage.predict(codes[:, : part.start, here]) for here in places}
+        if budget.timed:
+            asks[tried.start] = remembered(asks[tried.start])
 
-            def tell(step: int, _codes: Codes, _mask: Mask, done: int = number * steps) -> None:
-                if watch is not None:
-                    watch(stage, done + step + 1, steps * len(starts))
+        def once(sampler: Sampler) -> Codes:
+            noise = Noise(seeds, first_frame=tried.start)
+            return sampler(asks[tried.start], codes[:, part, tried], mask[:, part, tried], noise)
 
-            noise = Noise(seeds, first_frame=start)
-            codes[:, part, here] = sampler(predict, codes[:, part, here], hidden, noise, tell)
+        sampler = budget.plan(stage.name, stage.sampler, once, stretches=len(places), later=stage.later)
+        done, total = 0, sum(sampler.passes(mask[:, part, here]) for here in places)
+
+        def tell(step: int, _codes: Codes, _mask: Mask) -> None:
+            nonlocal done
+            done += 1
+            if watch is not None:
+                watch(stage.name, done, total)
+
+        for number, here in enumerate(places):
+            ask, noise = budget.counted(asks[here.start]), Noise(seeds, first_frame=here.start)
+            after = len(places) - number - 1 + stage.least * len(places)
+
+            def hurry(after: float = after) -> bool:
+                return budget.hurry(after)
+
+            codes[:, part, here] = sampler(ask, codes[:, part, here], mask[:, part, here], noise, tell, hurry)
             mask[:, part, here] = False
         return codes
+
+    def _seconds_to_decode(self, codes: Codes, clock: Callable[[], float]) -> float:
+        """How long it will take to decode, as a short piece tells, and half as long again for what else is left."""
+        piece, began = codes[..., :PROBE], clock()
+        _ = self.codec.decode(piece, piece.shape[-1] * self.grid.hop)
+        return 1.5 * (clock() - began) * codes.shape[-1] / piece.shape[-1]
 
     def _samples(self, origin: Origin) -> int:
         return samples_at(origin.samples, origin.sample_rate, self.grid.sample_rate)
