@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 from ostinato import audiofile, cli_vary, doctor, plot
 from ostinato.cli import main
 from ostinato.config import knobs
+from ostinato.lm import MaskedModel
 from ostinato.pipeline import COARSE
 from ostinato.prompts import hints, presets
 from ostinato.sampling import samplers
@@ -108,6 +109,9 @@ def test_for_people_it_names_the_files_and_the_pace(loop: Path, out: Path, tiny_
     ("--sampler", "halton", "--temperature", 0.9),
     ("--sampler", "levels:ratio=0.3,choice=2.0", "--top-p", 0.8, "--fine", "remask:steps=2,again=0.5"),
     ("--fine", "halton"),
+    ("--deadline", "300ms"),
+    ("--deadline", "900ms", "--sampler", "levels", "--fine", "one"),
+    ("--cut", 2),
 ])  # fmt: skip
 def test_info_tells_the_command_that_makes_a_take_again_bit_for_bit(
     loop: Path, out: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, flags: tuple[object, ...]
@@ -192,6 +196,10 @@ def test_a_bad_sound_is_one_line_and_leaves_nothing(
     (("--sampler", "halton:tilt=2"), "Halton.tilt must be between 0 and 1, got 2.0"),
     (("--sampler", "halton", "--choice", "3"), "Halton has no setting 'choice'; there are: temperature, "),
     (("--sampler", "one", "--steps", "3"), "One has no setting 'steps'; there are: temperature, "),
+    (("--deadline", "0"), "a deadline must be more than 0 s, got 0 s"),
+    (("--deadline", "-200ms"), "a deadline must be more than 0 s, got -0.2 s"),
+    (("--deadline", "soon"), "a time is written like 1.8s, 900ms or 2min, got 'soon'"),
+    (("--cut", "0"), "a cut must be at pass 1 or later, got 0"),
     (("--fine", "haltn"), "no sampler called 'haltn'"),
     (("--fine", "step=1"), "Confidence has no setting 'step'; did you mean 'steps'?"),
     (("--seed", "-1"), "a seed must be a whole number between 0 and 2**64 - 1, got -1"),
@@ -387,6 +395,34 @@ def test_a_picture_is_drawn_on_wish(loop: Path, out: Path, tiny_model: Path):
     made = data(vary(loop, out / "a.wav", tiny_model, "--plot", out / "a.png", "--json"))
     assert made["plot"] == str(out / "a.png")
     assert names(out) == ["a.png", "a.wav"]
+
+
+@pytest.mark.parametrize(("at", "cut", "passes"), [(1, 1, 2), (5, 5, 6), (24, 25, 25), (28, 28, 28)])
+def test_ctrl_c_gives_the_take_as_far_as_it_is_and_the_command_for_it(
+    loop: Path, out: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, at: int, cut: int, passes: int
+):
+    seen: list[Any] = []
+    usual = MaskedModel.forward
+
+    def interrupting(self: MaskedModel, *grid: Any, **more: Any) -> Any:
+        seen.append(self)
+        if len(seen) == at:
+            os.kill(os.getpid(), signal.SIGINT)
+        return usual(self, *grid, **more)
+
+    monkeypatch.setattr(MaskedModel, "forward", interrupting)
+    result = run("vary", loop, "-o", out / "a.wav", "--model", tiny_model, "--takes", 1, "--json")
+    assert (result.exit_code, result.stderr, len(seen)) == (130, "ostinato: stopped\n", passes)
+    made = json.loads(result.stdout)
+    assert (made["stopped"], made["takes"][0]["cut"]) == (True, cut)
+    first = (out / "a.wav").read_bytes()
+    told = data(run("info", out / "a.wav", "--json"))
+    _ = shutil.copy(loop, out)
+    monkeypatch.chdir(out)
+    assert f"--cut {cut}" in told["command"]
+    assert "cut short at pass" in run(*shlex.split(told["command"])[1:]).stdout
+    assert (out / "a.wav").read_bytes() == first
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def started(loop: Path, out: Path, model: Path, *flags: str) -> "subprocess.Popen[str]":

@@ -42,7 +42,7 @@ class Budget:
         self.cut = cut
         self.chosen: dict[str, Sampler] = {}
         self._until = None if seconds is None else clock() + seconds
-        self._stopped = False
+        self.stopped = False
         self._passes = 0
         self._cost = 0.0
 
@@ -58,7 +58,7 @@ class Budget:
 
     def stop(self) -> None:
         """Cut the work short at the next pass. May be called at any time, and by a signal handler."""
-        self._stopped = True
+        self.stopped = True
 
     def reserve(self, seconds: float) -> None:
         """Set time aside for what comes after all passes."""
@@ -100,7 +100,7 @@ class Budget:
 
     def hurry(self, after: float) -> bool:
         """Whether the latest pass must fill all that is hidden, when at least `after` passes are still to follow it."""
-        if self.cut is None and (self._stopped or self.left < self._cost * (1 + after)):
+        if self.cut is None and (self.stopped or self.left < self._cost * (1 + after)):
             self.cut = self._passes
         return self.cut is not None and self._passes >= self.cut
 

@@ -1,6 +1,7 @@
 """What the verbs share: one-line errors, output for people and machines, a progress bar, flags read off knobs."""
 
 import json
+import re
 import shlex
 import signal
 import sys
@@ -14,7 +15,7 @@ from typing import Any, TypeVar
 import click
 
 from .config import Knob, defaults, knobs, load
-from .errors import OstinatoError
+from .errors import ConfigError, OstinatoError
 from .prompts import Prompt, describe
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -67,6 +68,37 @@ def spare(source: Path, target: Path) -> None:
     """
     if target.exists() and source.exists() and target.samefile(source):
         raise OstinatoError(f"{target} is the input; choose another name for the output")
+
+
+@contextmanager
+def interruptible(stop: Callable[[], None]) -> Iterator[None]:
+    """Within, Ctrl-C calls `stop` instead of ending the program; a second one ends it as always."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    usual = signal.getsignal(signal.SIGINT)
+
+    def once(*about: object) -> None:
+        _ = signal.signal(signal.SIGINT, usual)
+        stop()
+
+    _ = signal.signal(signal.SIGINT, once)
+    try:
+        yield
+    finally:
+        _ = signal.signal(signal.SIGINT, usual)
+
+
+def duration(text: str) -> float:
+    """Seconds, from `1.8s`, `900ms`, `2min` or a bare number of seconds.
+
+    Raises:
+        ConfigError: the text is not of that form.
+    """
+    found = re.fullmatch(r"([+-]?[0-9]*\.?[0-9]+)\s*(ms|s|min|)", text.strip())
+    if found is None:
+        raise ConfigError(f"a time is written like 1.8s, 900ms or 2min, got '{text}'")
+    return float(found[1]) * {"ms": 1e-3, "s": 1.0, "min": 60.0, "": 1.0}[found[2]]
 
 
 @contextmanager

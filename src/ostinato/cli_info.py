@@ -200,7 +200,8 @@ def _again(path: Path, take: dict[str, Any]) -> list[str]:
     model = [] if take["model"] == "default" else ["--model", take["model"]]
     prompt = prompt_flags(Prompt.load(take["prompt"]))
     seed = ["--seed", str(take["seed"])]
-    flags = [*prompt, *seed, *_coarse_flags(coarse), "--fine", _fine_text(fine)]
+    cut = ["--cut", str(take["cut"])] if "cut" in take else []
+    flags = [*prompt, *seed, *_coarse_flags(coarse), "--fine", _fine_text(fine), *cut]
     return ["ostinato", "vary", take["input"]["name"], "-o", path.name, *flags, *model]
 
 

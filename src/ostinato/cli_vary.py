@@ -11,9 +11,12 @@ from typing import Any
 import click
 
 from . import audiofile, plot
+from .budget import Budget
 from .cli_common import (
     Watch,
     as_json,
+    duration,
+    interruptible,
     knob_flags,
     model_option,
     output,
@@ -38,7 +41,10 @@ LOOP = Path(__file__).parent / "assets" / "loop.flac"
 
 @dataclass(frozen=True)
 class Job:
-    """What takes are made from: a sound, a model as the user named it, a prompt, and samplers for both models."""
+    """What takes are made from: a sound, a model as the user named it, a prompt, and samplers for both models.
+
+    `deadline` is in seconds, from the start of each take to its sound; `cut` is the pass that fills what is left.
+    """
 
     sound: Path
     audio: Audio
@@ -47,11 +53,19 @@ class Job:
     prompt: Prompt
     coarse: Sampler = COARSE
     fine: Sampler = FINE
+    deadline: float | None = None
+    cut: int | None = None
 
     @property
     def clip(self) -> Clip:
         grid = self.pipeline.grid
         return Clip(grid, samples_at(self.audio.samples, self.audio.sample_rate, grid.sample_rate))
+
+    def take(self, seed: int, budget: Budget, watch: Watch) -> Take:
+        """One take, within its budget."""
+        return self.pipeline.vary(
+            self.audio, self.prompt, seed=seed, sampler=self.coarse, finisher=self.fine, budget=budget, watch=watch
+        )
 
     def about(self, take: Take) -> dict[str, Any]:
         """What a take's file tells of its making."""
@@ -84,6 +98,8 @@ class Job:
     metavar="[NAME:]knob=value,...",
     help=f"How the fine ones are.  [default: {unparse_named(samplers, FINE)}]",
 )
+@click.option("--deadline", metavar="TIME", help="As many steps as fit, such as 1.8s or 900ms, for each take.")
+@click.option("--cut", type=int, metavar="PASS", help="The pass that fills all that is left; Ctrl-C makes one.")
 @model_option
 @click.option("--plot", "picture", type=click.Path(path_type=Path), help="A picture to draw: .png, .svg or .pdf.")
 @as_json
@@ -91,7 +107,7 @@ def vary(sound: Path, out: Path, named: str | None, keep: Sequence[str], hide: S
     """Make variations of SOUND: the prompt says what stays, the model makes up the rest.
 
     Without --preset, --keep or --hide the prompt is "medium variation". The same command makes the same take, bit
-    for bit, and `ostinato info TAKE` tells that command.
+    for bit, and `ostinato info TAKE` tells that command. Ctrl-C gives the take as far as it is; twice, nothing.
     """
     prompt = prompt_of(named, keep, hide)
     targets = numbered(out, flags["takes"])
@@ -100,11 +116,12 @@ def vary(sound: Path, out: Path, named: str | None, keep: Sequence[str], hide: S
         spare(sound, target)
     if flags["picture"] is not None:
         _ = plot.check(flags["picture"])
-    job = _job(sound, flags["model"], prompt, coarse_of(flags), fine_of(flags["fine"]))
+    limits = limits_of(flags)
+    job = _job(sound, flags["model"], prompt, coarse=coarse_of(flags), fine=fine_of(flags["fine"]), **limits)
     takes, made = _make(job, targets, flags["seed"])
     if flags["picture"] is not None:
         made["plot"] = _draw(job, takes, flags["picture"])
-    show(made, _story(made), json_wanted=flags["as_json"])
+    _tell(made, json_wanted=flags["as_json"])
 
 
 @click.command()
@@ -127,7 +144,7 @@ def demo(out: Path, model: str, as_json: bool) -> None:
         made["plot"] = _draw(job, takes, out / "picture.png")
     except MissingPartError as error:
         made["missing"] = str(error)
-    show(made, _story(made), json_wanted=as_json)
+    _tell(made, json_wanted=as_json)
 
 
 def prompt_of(named: str | None, keep: Sequence[str], hide: Sequence[str]) -> Prompt:
@@ -165,6 +182,17 @@ def fine_of(text: str | None) -> Sampler:
     return parse(type(FINE), text) if settings_alone else parse_named(samplers, text)
 
 
+def limits_of(flags: dict[str, Any]) -> dict[str, Any]:
+    """The limits of a take's budget that `--deadline` and `--cut` set.
+
+    Raises:
+        ConfigError: the deadline is no time above 0, or the cut below 1.
+    """
+    seconds = None if flags["deadline"] is None else duration(flags["deadline"])
+    _ = Budget(seconds, cut=flags["cut"])
+    return {"deadline": seconds, "cut": flags["cut"]}
+
+
 def numbered(out: Path, takes: int) -> list[Path]:
     """One name for each take: the name itself for one, else NAME-1, NAME-2 and so on."""
     if takes == 1:
@@ -172,23 +200,25 @@ def numbered(out: Path, takes: int) -> list[Path]:
     return [out.with_name(f"{out.stem}-{number}{out.suffix}") for number in range(1, takes + 1)]
 
 
-def _job(sound: Path, model: str, prompt: Prompt, *how: Sampler) -> Job:
-    job = Job(sound, audiofile.read(sound), model, load(model), prompt, *how)
+def _job(sound: Path, model: str, prompt: Prompt, **how: Any) -> Job:
+    job = Job(sound, audiofile.read(sound), model, load(model), prompt, **how)
     _ = prompt.mask(job.clip)
     return job
 
 
 def _make(job: Job, targets: Sequence[Path], seed: int) -> tuple[list[Take], dict[str, Any]]:
-    takes, rows, start = [], [], time.perf_counter()
+    takes, rows, start, stopped = [], [], time.perf_counter(), False
     with progress() as watch:
         for number, target in enumerate(targets):
             tell = _numbered_watch(watch, number + 1, len(targets))
-            take = job.pipeline.vary(
-                job.audio, job.prompt, seed=seed + number, sampler=job.coarse, finisher=job.fine, watch=tell
-            )
-            gain = audiofile.write(target, take.audio, about=job.about(take))
+            budget = Budget(job.deadline, cut=job.cut)
+            with interruptible(budget.stop):
+                take = job.take(seed + number, budget, tell)
+                gain = audiofile.write(target, take.audio, about=job.about(take))
             takes.append(take)
-            rows.append({"path": str(target), "seed": take.seed, "gain_db": round(gain, 2)})
+            rows.append({"path": str(target), "seed": take.seed, "gain_db": round(gain, 2), **_passes(take)})
+            if stopped := budget.stopped:
+                break
     took, seconds = time.perf_counter() - start, job.audio.seconds
     return takes, {
         "takes": rows,
@@ -197,8 +227,15 @@ def _make(job: Job, targets: Sequence[Path], seed: int) -> tuple[list[Take], dic
         "prompt": " ".join(prompt_flags(job.prompt)),
         "seconds": round(seconds, 3),
         "took": round(took, 3),
-        "times_real_time": round(len(targets) * seconds / took, 2),
+        "times_real_time": round(len(takes) * seconds / took, 2),
+        "stopped": stopped,
     }
+
+
+def _passes(take: Take) -> dict[str, Any]:
+    """The steps that a take's samplers were given, where they have any, and the cut."""
+    steps = {stage: take.settings[stage].get("steps") for stage in ("coarse", "fine")}
+    return {"steps": steps, "cut": take.settings.get("cut")}
 
 
 def _numbered_watch(watch: Watch, number: int, takes: int) -> Watch:
@@ -211,11 +248,18 @@ def _draw(job: Job, takes: Sequence[Take], path: Path) -> str:
     return str(plot.picture(path, job.audio, takes[0].mask[0], takes, job.pipeline.grid, prompt=words))
 
 
+def _tell(made: dict[str, Any], *, json_wanted: bool) -> None:
+    show(made, _story(made), json_wanted=json_wanted)
+    if made["stopped"]:
+        raise click.Abort
+
+
 def _story(made: dict[str, Any]) -> str:
     lines = [made["input"]] if "input" in made else []
     for row in made["takes"]:
         turned = f", turned down by {-row['gain_db']} dB so that it does not clip" if row["gain_db"] else ""
-        lines.append(f"{row['path']}  (seed {row['seed']}{turned})")
+        cut = "" if row["cut"] is None else f", cut short at pass {row['cut']}"
+        lines.append(f"{row['path']}  (seed {row['seed']}{cut}{turned})")
     lines += [made["plot"]] if "plot" in made else []
     lines += [made["missing"]] if "missing" in made else []
     count = len(made["takes"])
