@@ -221,3 +221,24 @@ def test_an_origin_is_what_a_codes_file_keeps(pipeline: Pipeline):
 
 def test_the_public_names_are_there():
     assert all(hasattr(ostinato, name) for name in ostinato.__all__)
+
+
+@pytest.mark.parametrize(
+    ("samples", "channels", "rate"), [(30011, 1, 44100), (30001, 2, 48000), (4001, 1, 8000), (90000, 2, 192000)]
+)
+def test_a_circle_comes_back_in_its_length_rate_and_channels(
+    pipeline: Pipeline, samples: int, channels: int, rate: int
+):
+    codes, origin = pipeline.encode(noise(samples, channels, rate), circular=True)
+    assert codes.shape[-1] == max(1, round(samples * 44100 / rate / 768))
+    back = pipeline.decode(codes, origin)
+    assert back.wave.shape == (1, channels, samples)
+    assert (back.sample_rate, origin.circular) == (rate, True)
+
+
+def test_a_circle_is_refused_where_it_is_too_long_or_no_one_sound(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):
+    with pytest.raises(AudioError, match="one or two channels"):
+        pipeline.encode(noise(1000, 3), circular=True)
+    monkeypatch.setattr("ostinato.pipeline.LONGEST_CIRCLE", 1)
+    with pytest.raises(AudioError, match=r"a loop may last at most 1 s, got 1\.1 s"):
+        pipeline.encode(noise(48510), circular=True)

@@ -298,3 +298,25 @@ def test_a_foreign_hint_cannot_be_written():
     assert drawing(Prompt(keep=(foreign,)).mask(CLIP)) == [".........."] * 3
     with pytest.raises(OstinatoError, match="Foreign is not a registered hint"):
         _ = describe(foreign)
+
+
+@pytest.mark.parametrize(("samples", "frames"), [(1, 1), (149, 1), (150, 2), (249, 2), (1249, 12), (1250, 13)])
+def test_a_circular_clip_has_the_nearest_number_of_frames(samples: int, frames: int):
+    grid = Grid(sample_rate=1000, hop=100, codebooks=2)
+    clip = Clip(grid, samples, circular=True)
+    assert clip.frames == frames
+    assert clip.frames_of(samples) == frames
+    assert clip.frames_of(0) == 0
+    assert Prompt.of(["prefix:seconds=0"]).mask(clip).shape == (2, frames)
+
+
+@pytest.mark.parametrize("samples", [1249, 1250, 1210, 1290])
+def test_times_on_a_circle_are_shares_of_it(samples: int):
+    clip = Clip(Grid(sample_rate=1000, hop=100, codebooks=1), samples, circular=True)
+    seconds = samples / 1000
+    assert drawing(Prompt.of([f"prefix:seconds={seconds}"]).mask(clip)) == ["." * clip.frames]
+    assert drawing(Prompt.of([f"suffix:seconds={seconds}"]).mask(clip)) == ["." * clip.frames]
+    kept = int((~Prompt.of(["prefix:seconds=0.5"]).mask(clip)).sum())
+    assert kept == -(-500 * clip.frames // samples)
+    with pytest.raises(PromptError, match="is outside the clip"):
+        _ = Prompt.of([f"prefix:seconds={seconds + 0.01}"]).mask(clip)

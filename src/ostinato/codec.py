@@ -31,6 +31,11 @@ class Codec(Protocol):
     @property
     def grid(self) -> Grid: ...
 
+    @property
+    def reach(self) -> int:
+        """Frames on either side that a code or a sample can depend on."""
+        ...
+
     def encode(self, signal: Signal) -> Codes:
         """The codes of each row: `grid.frames_of(samples)` frames of `grid.codebooks` tokens."""
         ...
@@ -128,6 +133,10 @@ class SpectralCodec(nn.Module):
     @property
     def grid(self) -> Grid:
         return self.config.grid
+
+    @property
+    def reach(self) -> int:
+        return self.config.context
 
     def vectors(self) -> Float[Tensor, "codebook vocab dim"]:
         """The code vectors of every codebook."""

@@ -25,6 +25,7 @@ class Origin:
     sample_rate: int = knob(help="of the sound", unit="Hz", low=1)
     channels: int = knob(help="of the sound; codes have one row for each", low=1, high=2)
     samples: int = knob(help="length of the sound at its own rate", unit="samples", low=1)
+    circular: bool = knob("whether the end of the sound meets its start", default=False)
     gain: float = knob("what the sound was multiplied by before coding; undone when it is heard", default=1.0, low=1e-9)
     model: str = knob("name of the model whose codec made the codes", default="")
     hash: str = knob("hash of that codec", default="")

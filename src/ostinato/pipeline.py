@@ -16,12 +16,13 @@ from torch import Tensor
 from .audiofile import Reader
 from .budget import Budget, remembered
 from .checkpoint import CONFIG, digest, read_config, restore
+from .circle import decode_circle, encode_circle
 from .codec import Codec, CodecConfig, SpectralCodec
 from .codesfile import Origin
 from .config import plain
 from .dsp import left_right, mid_side
 from .errors import AudioError, CheckpointError
-from .level import level_gain
+from .level import circular_gain, level_gain
 from .lm import LMConfig, MaskedModel
 from .prompts import Clip, Prompt
 from .resampling import join, resampled, samples_at
@@ -35,6 +36,7 @@ PIECE = 1 << 18
 SPAN = 576
 OVERLAP = 144
 PROBE = 64
+LONGEST_CIRCLE = 600
 COARSE: Sampler = Confidence()
 FINE: Sampler = Confidence(steps=8)
 
@@ -87,10 +89,24 @@ class Pipeline:
     def grid(self) -> Grid:
         return self.codec.grid
 
-    def encode(self, audio: Audio) -> tuple[Codes, Origin]:
-        """The codes of a sound (one row mono; mid and side stereo), and what `decode` needs to give it back."""
-        codes, origins = self.encode_blocks(lambda: [audio])
-        return torch.cat(list(codes), dim=-1), origins()
+    def encode(self, audio: Audio, *, circular: bool = False) -> tuple[Codes, Origin]:
+        """The codes of a sound (one row mono; mid and side stereo), and what `decode` needs to give it back.
+
+        The end of a circular sound meets its start; see `circle` for how it is fitted to whole frames.
+
+        Raises:
+            AudioError: the sound is a batch, has more than two channels, or is a circle of more than 10 minutes.
+        """
+        if not circular:
+            codes, origins = self.encode_blocks(lambda: [audio])
+            return torch.cat(list(codes), dim=-1), origins()
+        _check_shape(audio)
+        if audio.seconds > LONGEST_CIRCLE:
+            raise AudioError(f"a loop may last at most {LONGEST_CIRCLE} s, got {audio.seconds:.1f} s")
+        gain = circular_gain(audio)
+        frames = self.grid.frames_around(samples_at(audio.samples, audio.sample_rate, self.grid.sample_rate))
+        codes = encode_circle(self.codec, mid_side(audio.wave[0].float() * gain), frames)
+        return codes, self._origin(audio, audio.samples, gain, circular=True)
 
     def encode_blocks(self, pieces: Callable[[], Iterable[Audio]]) -> tuple[CodesStream, Callable[[], Origin]]:
         """`encode` for a sound that is read twice in pieces, in flat memory: first for its level, then for its codes.
@@ -101,20 +117,33 @@ class Pipeline:
         Raises:
             AudioError: the sound is a batch, has more than two channels or no samples.
         """
-        gain = level_gain(pieces())
-        seen: dict[str, int] = {"samples": 0}
+        gain, samples, last = level_gain(pieces()), 0, None
 
         def checked() -> Iterator[Audio]:
+            nonlocal samples, last
             for piece in pieces():
-                if piece.wave.shape[0] != 1 or piece.channels > 2:
-                    raise AudioError(f"a sound must have one or two channels, got shape {tuple(piece.wave.shape)}")
-                seen.update(sample_rate=piece.sample_rate, channels=piece.channels)
-                seen["samples"] += piece.samples
+                _check_shape(piece)
+                samples, last = samples + piece.samples, piece
                 yield Audio(piece.wave * gain, piece.sample_rate)
 
+        def origin() -> Origin:
+            if last is None:
+                raise AudioError("a sound needs at least one sample")
+            return self._origin(last, samples, gain, circular=False)
+
         sides = (mid_side(piece.wave[0]) for piece in resampled(checked(), self.grid.sample_rate))
-        return self.codec.encode_blocks(sides), lambda: Origin(
-            grid=self.grid, gain=gain, model=self.name, hash=self.codec_hash, **seen
+        return self.codec.encode_blocks(sides), origin
+
+    def _origin(self, audio: Audio, samples: int, gain: float, *, circular: bool) -> Origin:
+        return Origin(
+            grid=self.grid,
+            sample_rate=audio.sample_rate,
+            channels=audio.channels,
+            samples=samples,
+            circular=circular,
+            gain=gain,
+            model=self.name,
+            hash=self.codec_hash,
         )
 
     def decode(self, codes: Codes, origin: Origin) -> Audio:
@@ -122,7 +151,11 @@ class Pipeline:
         return join(self.decode_blocks([codes], origin))
 
     def decode_blocks(self, codes: CodesStream, origin: Origin) -> Iterator[Audio]:
-        """`decode` for a stream of codes, in flat memory."""
+        """`decode` for a stream of codes, in flat memory unless they go round."""
+        if origin.circular:
+            wave = decode_circle(self.codec, torch.cat(list(codes), dim=-1), origin.samples)
+            yield Audio(left_right(wave)[None] / origin.gain, origin.sample_rate)
+            return
         rate, left = self.grid.sample_rate, origin.samples
         samples = samples_at(origin.samples, origin.sample_rate, rate)
         waves = self.codec.decode_blocks(codes, samples)
@@ -255,6 +288,11 @@ class Pipeline:
 
     def _samples(self, origin: Origin) -> int:
         return samples_at(origin.samples, origin.sample_rate, self.grid.sample_rate)
+
+
+def _check_shape(piece: Audio) -> None:
+    if piece.wave.shape[0] != 1 or piece.channels > 2:
+        raise AudioError(f"a sound must have one or two channels, got shape {tuple(piece.wave.shape)}")
 
 
 def stretches(frames: int, span: int, overlap: int) -> list[int]:

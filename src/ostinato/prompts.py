@@ -19,12 +19,15 @@ from .types import Grid
 class Clip:
     """What hints know of the music: its grid and its length, never its tokens.
 
+    A circular clip has the nearest whole number of frames, all of one length, so that the last one meets the first.
+
     Raises:
         PromptError: the clip has no samples.
     """
 
     grid: Grid
     samples: int
+    circular: bool = False
 
     def __post_init__(self) -> None:
         if self.samples < 1:
@@ -33,7 +36,11 @@ class Clip:
     @property
     def frames(self) -> int:
         """Frames that cover the clip."""
-        return self.grid.frames_of(self.samples)
+        return self.grid.frames_around(self.samples) if self.circular else self.grid.frames_of(self.samples)
+
+    def frames_of(self, samples: int) -> int:
+        """Frames of the clip that cover its first `samples` samples."""
+        return -(-samples * self.frames // self.samples) if self.circular else self.grid.frames_of(samples)
 
     @property
     def seconds(self) -> float:
@@ -309,9 +316,10 @@ def _in_all_frames(clip: Clip, codebooks: Bool[Tensor, " codebook"]) -> Bool[Ten
 
 def _length(what: str, seconds: float, clip: Clip) -> int:
     """Frames that cover `seconds`, which must lie within the clip (to the nearest sample)."""
-    if round(seconds * clip.grid.sample_rate) > clip.samples:
+    samples = round(seconds * clip.grid.sample_rate)
+    if samples > clip.samples:
         raise PromptError(f"{what} of {seconds:g} s is outside the clip; choose at most {_floor_ms(clip.seconds)} s")
-    return clip.grid.frames(seconds)
+    return clip.frames_of(samples)
 
 
 def _floor_ms(seconds: float) -> str:
