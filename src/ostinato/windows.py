@@ -1,4 +1,4 @@
-"""Cut a signal of any length into fixed windows with context, so that results do not depend on the cut."""
+"""Cut a signal of any length into windows with context, so that results do not depend on the cut."""
 
 from collections.abc import Iterable, Iterator
 
@@ -35,3 +35,26 @@ def windows(
         wanted = core + 2 * context
         yield torch.nn.functional.pad(held, (0, max(0, wanted - held.shape[-1])))[..., :wanted], real
         held = held[..., core:]
+
+
+def open_windows(
+    blocks: Iterable[Shaped[Tensor, "batch *mid _"]], core: int, context: int
+) -> Iterator[tuple[Shaped[Tensor, "batch *mid _"], int, int]]:
+    """Re-cut a stream into windows of `core` steps with up to `context` steps of the stream on either side.
+
+    Each comes with where its core starts in it, and how long the core is. As with `windows`, cores start at whole
+    multiples of `core`; but nothing is added: the first window begins where the stream does, the last ends with it.
+    """
+    held: Tensor | None = None
+    before = 0
+    for block in blocks:
+        held = block if held is None else torch.cat([held, block], dim=-1)
+        while held.shape[-1] >= before + core + context:
+            yield held[..., : before + core + context], before, core
+            done = max(0, before + core - context)
+            held, before = held[..., done:], before + core - done
+    while held is not None and held.shape[-1] > before:
+        length = min(core, held.shape[-1] - before)
+        yield held[..., : before + core + context], before, length
+        done = max(0, before + core - context)
+        held, before = held[..., done:], before + core - done
