@@ -13,8 +13,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from .codec import SpectralCodec
+from .codecs import DEFAULT_KIND, KINDS, CodecSettings, kind_of, make
 from .config import load, plain
 from .errors import CheckpointError
+from .lac import LAC
+from .registry import nearest
 
 CONFIG, WEIGHTS = "config.json", "weights.safetensors"
 
@@ -36,14 +40,19 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str,
 
 
 def save(folder: Path, settings: Any, module: nn.Module, *, dtype: torch.dtype | None = None) -> None:
-    """Write a module and the config it was made from; floating tensors are stored as `dtype` if one is given."""
+    """Write a module and the config it was made from; floating tensors are stored as `dtype` if one is given.
+
+    The config of a codec other than the default one names its kind.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {
         key: value.to(dtype) if dtype is not None and value.is_floating_point() else value
         for key, value in module.state_dict().items()
     }
     write_tensors(folder / WEIGHTS, tensors)
-    write_text(folder / CONFIG, json.dumps(plain(settings), indent=1) + "\n")
+    kind = kind_of(settings)
+    named = {} if kind in (None, DEFAULT_KIND) else {"kind": kind}
+    write_text(folder / CONFIG, json.dumps(named | plain(settings), indent=1) + "\n")
 
 
 def read_config(folder: Path, kind: type) -> Any:
@@ -52,13 +61,42 @@ def read_config(folder: Path, kind: type) -> Any:
     Raises:
         CheckpointError: there is no readable config. ConfigError: it does not fit `kind`.
     """
+    return load(kind, _read_json(folder))
+
+
+def read_codec_config(folder: Path) -> CodecSettings:
+    """The config of a codec of any kind.
+
+    Raises:
+        CheckpointError: there is no readable config, or no such kind. ConfigError: it does not fit its kind.
+    """
+    settings = _read_json(folder)
+    kind = settings.pop("kind", DEFAULT_KIND) if isinstance(settings, dict) else DEFAULT_KIND
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise CheckpointError(
+            f"{folder / CONFIG} is of no kind of codec known here: '{kind}'; {nearest(str(kind), KINDS)}"
+        )
+    return load(KINDS[kind], settings)
+
+
+def load_codec(folder: Path) -> SpectralCodec | LAC:
+    """The codec of a checkpoint, of whatever kind, ready for use.
+
+    Raises:
+        CheckpointError, ConfigError: as `read_codec_config` and `restore`.
+    """
+    codec = make(read_codec_config(folder))
+    restore(folder, codec)
+    return codec.eval().requires_grad_(False)
+
+
+def _read_json(folder: Path) -> Any:
     try:
-        settings = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        return json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise CheckpointError(f"{folder} is not a checkpoint: it has no {CONFIG}") from error
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise CheckpointError(f"{folder / CONFIG} is not JSON ({error})") from error
-    return load(kind, settings)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -8,9 +8,8 @@ import torch
 
 from . import audiofile, codesfile
 from . import doctor as examination
-from .checkpoint import CONFIG, WEIGHTS, digest, read_config
+from .checkpoint import CONFIG, WEIGHTS, digest, read_codec_config
 from .cli_common import as_json, command_line, limits, model_option, prompt_flags, sentence, show, table
-from .codec import CodecConfig
 from .config import defaults, knobs, load, plain, unparse, unparse_named
 from .errors import CheckpointError, OstinatoError
 from .pipeline import COARSE, FINE, MODELS, PARTS, shipped
@@ -138,7 +137,7 @@ def _model(folder: Path) -> dict[str, Any]:
         if not (folder / part / CONFIG).is_file() or not (folder / part / WEIGHTS).is_file():
             names = ", ".join(shipped()) or "none"
             raise CheckpointError(f"{folder} is not a model: it lacks {part}/; models that ship: {names}")
-    grid = read_config(folder / "codec", CodecConfig).grid
+    grid = read_codec_config(folder / "codec").grid
     return {
         "name": folder.name,
         "folder": str(folder),

@@ -7,7 +7,6 @@ what is in the middle of the image is drawn once.
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Bool
@@ -15,9 +14,9 @@ from torch import Tensor
 
 from .audiofile import Reader
 from .budget import Budget, remembered
-from .checkpoint import CONFIG, digest, read_config, restore
+from .checkpoint import CONFIG, digest, load_codec, read_config, restore
 from .circle import decode_circle, encode_circle
-from .codec import Codec, CodecConfig, SpectralCodec
+from .codec import Codec
 from .codesfile import Origin
 from .config import plain
 from .dsp import left_right, mid_side
@@ -331,12 +330,11 @@ def load(model: str | Path = "default") -> Pipeline:
     for part in PARTS:
         if not (folder / part / CONFIG).is_file():
             raise CheckpointError(f"{folder} is not a model folder: it lacks {part}/{CONFIG}")
-    codec = SpectralCodec(read_config(folder / "codec", CodecConfig))
+    codec = load_codec(folder / "codec")
     coarse = MaskedModel(read_config(folder / "coarse", LMConfig))
     fine = MaskedModel(read_config(folder / "fine", LMConfig))
-    _check(codec.grid, coarse.config, fine.config, folder)
-    modules: dict[str, Any] = dict(zip(PARTS, (codec, coarse, fine), strict=True))
-    for part, module in modules.items():
+    check_fit(codec.grid, coarse.config, fine.config, folder)
+    for part, module in zip(PARTS[1:], (coarse, fine), strict=True):
         restore(folder / part, module)
         _ = module.eval().requires_grad_(False)
     return Pipeline(
@@ -349,7 +347,12 @@ def _choices() -> str:
     return f"there are: {', '.join(names)}" if names else "none is shipped"
 
 
-def _check(grid: Grid, coarse: LMConfig, fine: LMConfig, folder: Path) -> None:
+def check_fit(grid: Grid, coarse: LMConfig, fine: LMConfig, folder: Path) -> None:
+    """See that a codec and two models belong together.
+
+    Raises:
+        CheckpointError: they do not; the message names `folder` and the rule.
+    """
     rules = {
         "the coarse model must predict from codebook 0": coarse.given == 0,
         "the fine model must be given what the coarse one predicts": fine.given == coarse.codebooks,

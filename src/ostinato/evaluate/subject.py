@@ -3,8 +3,8 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from ..checkpoint import CONFIG, WEIGHTS, digest, read_config, restore
-from ..codec import Codec, CodecConfig, SpectralCodec
+from ..checkpoint import CONFIG, WEIGHTS, digest, load_codec
+from ..codec import Codec
 from ..pipeline import Pipeline, load
 from .card import About
 from .prediction import Stage
@@ -32,7 +32,6 @@ def codec_of(model: str) -> tuple[Codec, About]:
     if not (folder / CONFIG).is_file():
         pipeline = load(model)
         return pipeline.codec, about(pipeline)
-    codec = SpectralCodec(read_config(folder, CodecConfig))
-    restore(folder, codec)
+    codec = load_codec(folder)
     size = (folder / WEIGHTS).stat().st_size
-    return codec.eval().requires_grad_(False), About(folder.name, digest(folder), asdict(codec.grid), size)
+    return codec, About(folder.name, digest(folder), asdict(codec.grid), size)
