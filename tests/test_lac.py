@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from ostinato.circle import decode_circle, encode_circle
 from ostinato.codec import Codec
 from ostinato.errors import AudioError, ConfigError
 from ostinato.lac import LAC, LACConfig
@@ -89,6 +90,15 @@ def test_the_context_covers_the_reach_and_no_frame_more(codec: LAC):
     first, last = encoder_reach(CONFIG.strides_in)
     assert CONFIG.context_in == max(-(first // 8), last // 8)
     assert CONFIG.context_out == max(-decoder_reach(CONFIG.strides_out)[0], decoder_reach(CONFIG.strides_out)[1])
+
+
+def test_a_loop_turned_by_frames_has_its_codes_turned(codec: LAC):
+    signal = noise(60 * 8)
+    codes = encode_circle(codec, signal, 60)
+    assert torch.equal(encode_circle(codec, signal.roll(7 * 8, -1), 60), codes.roll(7, -1))
+    assert torch.allclose(
+        decode_circle(codec, codes.roll(7, -1), 480), decode_circle(codec, codes, 480).roll(56, -1), atol=1e-5
+    )
 
 
 def test_snake_adds_a_wave_of_its_own_frequency():
