@@ -12,6 +12,7 @@ from ostinato.metrics import (
     align,
     bits_per_token,
     delay,
+    frechet_distance,
     mel_distance,
     perplexity,
     seam,
@@ -193,3 +194,39 @@ def test_seams_that_are_not_there_are_refused():
             _ = seam(noise(1, 9000), places, RATE, circular=circular)
     with pytest.raises(AudioError, match="a place at least 1024 samples from all"):
         _ = seam(noise(1, 1000), [500], RATE)
+
+
+def cloud(samples: int, features: int = 5, seed: int = 0) -> torch.Tensor:
+    return torch.randn(samples, features, generator=torch.Generator().manual_seed(seed))
+
+
+def test_the_frechet_distance_of_a_collection_to_itself_in_any_order_is_nothing():
+    some = cloud(40)
+    assert frechet_distance(some, some.flip(0)) == pytest.approx(0, abs=1e-9)
+    assert frechet_distance(some[:3], some[:3]) == pytest.approx(0, abs=1e-9)
+
+
+def test_the_frechet_distance_is_symmetric_and_grows_with_the_distance():
+    one, other = cloud(50), cloud(70, seed=1) * 1.5
+    assert frechet_distance(one, other) == pytest.approx(frechet_distance(other, one))
+    far = [frechet_distance(one, one + shift) for shift in (0.1, 0.5, 2.0)]
+    assert far == pytest.approx([5 * shift**2 for shift in (0.1, 0.5, 2.0)], rel=1e-4)
+
+
+def test_the_frechet_distance_is_that_of_normal_distributions():
+    """For independent features it is the sum over (mean - mean)^2 + (spread - spread)^2."""
+    one = torch.tensor([[1.0, 0], [-1, 0], [0, 1], [0, -1]])
+    other = one * torch.tensor([3.0, 0.5]) + torch.tensor([0.0, 4.0])
+    spread = (2 / 3) ** 0.5
+    assert frechet_distance(one, other) == pytest.approx(16 + (2 * spread) ** 2 + (0.5 * spread) ** 2, rel=1e-4)
+
+
+def test_the_frechet_distance_does_not_mind_a_turn_of_the_features():
+    one, other = cloud(30), cloud(30, seed=3) + 0.3
+    turn = torch.linalg.qr(cloud(5, seed=4)).Q
+    assert frechet_distance(one @ turn, other @ turn) == pytest.approx(frechet_distance(one, other), rel=1e-5)
+
+
+def test_the_frechet_distance_needs_two_samples():
+    with pytest.raises(OstinatoError, match="two samples or more on each side, got 9 and 1"):
+        _ = frechet_distance(cloud(9), cloud(1))

@@ -144,6 +144,41 @@ def _steps(
     return flux, jump
 
 
+def frechet_distance(
+    reference: Float[Tensor, "sample feature"], estimate: Float[Tensor, "other feature"], floor: float = 1e-6
+) -> float:
+    """How far apart two collections lie in some embedding, as if each were normally distributed; 0 for the same.
+
+    Symmetric, and the same in whatever order the samples come; the unit is that of the embedding, squared. With few
+    samples it comes out too high: compare only what was measured with equally many. `floor` is added to the
+    variance of every feature, so that fewer samples than features will do.
+
+    Raises:
+        OstinatoError: a collection has fewer than two samples.
+
+    Source: Heusel et al., arXiv:1706.08500; for music Kilgour et al., "Frechet Audio Distance", arXiv:1812.08466.
+    """
+    if min(len(reference), len(estimate)) < 2:
+        raise OstinatoError(
+            f"frechet_distance needs two samples or more on each side, got {len(reference)} and {len(estimate)}"
+        )
+    means, spreads = zip(*(_normal(side.double(), floor) for side in (reference, estimate)), strict=True)
+    values, vectors = torch.linalg.eigh(spreads[0])
+    root = vectors * values.clamp(min=0).sqrt() @ vectors.T
+    shared = torch.linalg.eigvalsh(root @ spreads[1] @ root).clamp(min=0).sqrt().sum()
+    apart = (means[0] - means[1]).square().sum() + spreads[0].trace() + spreads[1].trace() - 2 * shared
+    return max(0.0, float(apart))
+
+
+def _normal(
+    samples: Float[Tensor, "sample feature"], floor: float
+) -> tuple[Float[Tensor, " feature"], Float[Tensor, "feature feature"]]:
+    """Mean and covariance."""
+    centred = samples - samples.mean(0)
+    spread = centred.T @ centred / (len(samples) - 1)
+    return samples.mean(0), spread + floor * torch.eye(samples.shape[1], dtype=samples.dtype, device=samples.device)
+
+
 def unigram(codes: Codes, vocabulary: int) -> Float[Tensor, "codebook vocab"]:
     """How often each codebook uses each of its `vocabulary` values, as shares that add up to 1.
 
