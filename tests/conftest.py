@@ -54,3 +54,9 @@ def listener() -> Callable[..., Callable[[Tensor, Tensor], Tensor]]:
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a tiny random model, for reading only."""
     return write_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(autouse=True)
+def no_models_but_ours(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests see no model that the user of this machine has installed."""
+    monkeypatch.setenv("OSTINATO_HOME", str(tmp_path_factory.getbasetemp() / "nobody"))

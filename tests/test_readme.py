@@ -10,7 +10,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from ostinato import audiofile, cli_train, cli_vary, pipeline
+from ostinato import audiofile, cli_train, cli_vary, models
 from ostinato.cli import main
 from ostinato.prompts import hints, presets
 from ostinato.types import Audio
@@ -35,7 +35,7 @@ def lines(page: Path) -> Iterator[list[str]]:
 def desk(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with four seconds of loop.wav, music to train on, and a tiny model in the default one's place."""
     _ = shutil.copytree(tiny_model, tmp_path / "models/default")
-    monkeypatch.setattr(pipeline, "MODELS", tmp_path / "models")
+    monkeypatch.setattr(models, "MODELS", tmp_path / "models")
     desk = tmp_path / "desk"
     wave = torch.rand(1, 2, 4 * 44100, generator=torch.Generator().manual_seed(0)) - 0.5
     for name in ("loop.wav", "my-music/a.wav", "my-other-music/b.wav"):

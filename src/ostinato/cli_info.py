@@ -8,11 +8,11 @@ import torch
 
 from . import audiofile, codesfile
 from . import doctor as examination
-from .checkpoint import CONFIG, WEIGHTS, digest, read_codec_config
 from .cli_common import as_json, command_line, limits, model_option, prompt_flags, sentence, show, table
 from .config import defaults, knobs, load, plain, unparse, unparse_named
 from .errors import CheckpointError, OstinatoError
-from .pipeline import COARSE, FINE, MODELS, PARTS, shipped
+from .models import facts, fingerprint, folder_of, installed, shipped
+from .pipeline import COARSE, FINE
 from .prompts import Prompt, preset_help
 from .prompts import hints as known_hints
 from .prompts import presets as known_presets
@@ -27,13 +27,13 @@ from .sampling import samplers as known_samplers
 def info(what: str | None, as_json: bool) -> None:
     """Tell of WHAT: a sound, a take and how to make it again, a codes file, or a model; without it, of the models."""
     if what is None:
-        models = [_model(MODELS / name) for name in shipped()]
-        show({"models": models}, "\n\n".join(map(_model_text, models)) or "no model is shipped", json_wanted=as_json)
+        models = [model_about(folder_of(name)) for name in [*shipped(), *installed()]]
+        show({"models": models}, "\n\n".join(map(model_text, models)) or "there is no model", json_wanted=as_json)
         return
     path = Path(what)
-    if what in shipped() or path.is_dir():
-        about = _model(MODELS / what if what in shipped() else path)
-        show(about, _model_text(about), json_wanted=as_json)
+    if what in [*shipped(), *installed()] or path.is_dir():
+        about = model_about(folder_of(what))
+        show(about, model_text(about), json_wanted=as_json)
     elif path.suffix == codesfile.SUFFIX:
         origin = codesfile.info(path)
         about = {"path": what, **plain(origin), "seconds": round(origin.seconds, 3)}
@@ -117,9 +117,9 @@ def doctor(context: click.Context, model: str, as_json: bool) -> None:
 
 
 def _checked(model: str) -> tuple[dict[str, Any] | None, list[str]]:
-    folder = MODELS / model if model in shipped() else Path(model)
     try:
-        about = _model(folder)
+        folder = folder_of(model)
+        about = model_about(folder)
     except OstinatoError as error:
         return None, [str(error)]
     problems = examination.verify(folder)
@@ -127,38 +127,27 @@ def _checked(model: str) -> tuple[dict[str, Any] | None, list[str]]:
     return about | {"checksums": said}, problems
 
 
-def _model(folder: Path) -> dict[str, Any]:
-    """What a model folder holds.
+def model_about(folder: Path) -> dict[str, Any]:
+    """What a model folder holds, for `show`.
 
     Raises:
-        CheckpointError: it is not a model folder.
+        CheckpointError, ConfigError: its codec is of no known kind.
     """
-    for part in PARTS:
-        if not (folder / part / CONFIG).is_file() or not (folder / part / WEIGHTS).is_file():
-            names = ", ".join(shipped()) or "none"
-            raise CheckpointError(f"{folder} is not a model: it lacks {part}/; models that ship: {names}")
-    grid = read_codec_config(folder / "codec").grid
+    about = facts(folder)
     return {
-        "name": folder.name,
+        "name": about.name,
         "folder": str(folder),
-        "hash": digest(*(folder / part for part in PARTS)),
-        "grid": plain(grid),
-        "frames_per_second": round(grid.rate, 3),
-        "bits_per_second": round(grid.bits_per_second * grid.codebooks),
-        "megabytes": {part: round((folder / part / WEIGHTS).stat().st_size / 1e6, 2) for part in PARTS},
-        "licence": _licence(folder),
+        "hash": fingerprint(folder),
+        "grid": plain(about.grid),
+        "frames_per_second": round(about.grid.rate, 3),
+        "bits_per_second": round(about.grid.bits_per_second * about.grid.codebooks),
+        "megabytes": about.megabytes,
+        "licence": about.licence,
     }
 
 
-def _licence(folder: Path) -> str:
-    """The `license:` line at the head of the model's card."""
-    card = folder / "README.md"
-    lines = card.read_text(encoding="utf-8").splitlines() if card.is_file() else []
-    named = [line.partition(":")[2].strip() for line in lines[:20] if line.startswith("license:")]
-    return named[0] if named else "not stated"
-
-
-def _model_text(about: dict[str, Any]) -> str:
+def model_text(about: dict[str, Any]) -> str:
+    """What `model_about` found, for people."""
     grid, sizes = about["grid"], about["megabytes"]
     rows = [
         ("model", f"{about['name']} ({about['hash']})"),
@@ -225,9 +214,10 @@ def _notes(path: Path, take: dict[str, Any]) -> list[str]:
     source = path.parent / take["input"]["name"]
     if source.is_file() and audiofile.sha256(source) != take["input"]["sha256"]:
         notes.append(f"note: {source} is not the file it was made from")
-    folder = MODELS / take["model"] if take["model"] in shipped() else Path(take["model"])
-    parts = [folder / part for part in PARTS]
-    here = digest(*parts) if all((part / CONFIG).is_file() for part in parts) else None
+    try:
+        here = fingerprint(folder_of(take["model"]))
+    except CheckpointError:
+        here = None
     if here != take["hash"]:
         notes.append(f"note: the model '{take['model']}' is {here or 'not'} here; the take needs {take['hash']}")
     return notes

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .audiofile import Reader
 from .budget import Budget, remembered
-from .checkpoint import CONFIG, digest, load_codec, read_config, restore
+from .checkpoint import digest, load_codec, read_config, restore
 from .circle import decode_circle, encode_circle
 from .codec import Codec
 from .codesfile import Origin
@@ -23,14 +23,13 @@ from .dsp import left_right, mid_side
 from .errors import AudioError, CheckpointError
 from .level import circular_gain, level_gain
 from .lm import LMConfig, MaskedModel
+from .models import PARTS, fingerprint, folder_of
 from .prompts import Clip, Prompt
 from .resampling import join, resampled, samples_at
 from .sampling import Confidence, Noise, Sampler, derive, samplers
 from .splice import Turn, carried, spliced, turns
 from .types import Audio, Codes, CodesStream, Grid, Logits, Mask, Predict, Take
 
-MODELS = Path(__file__).parent / "weights"
-PARTS = ("codec", "coarse", "fine")
 PIECE = 1 << 18
 SPAN = 576
 OVERLAP = 144
@@ -311,25 +310,13 @@ def file_pieces(path: Path) -> Callable[[], Iterator[Audio]]:
     return pieces
 
 
-def shipped() -> list[str]:
-    """Names of the models inside the package."""
-    return sorted(p.name for p in MODELS.iterdir() if (p / "codec" / CONFIG).is_file()) if MODELS.is_dir() else []
-
-
 def load(model: str | Path = "default") -> Pipeline:
-    """The pipeline of a model: its name, or a folder with a codec, a coarse and a fine checkpoint.
+    """The pipeline of a model: one that ships or that the user installed, by name, or the folder of one.
 
     Raises:
         CheckpointError: there is no such model, or its parts are damaged or do not fit each other.
     """
-    folder = Path(model)
-    if str(model) in shipped():
-        folder = MODELS / str(model)
-    elif not folder.is_dir():
-        raise CheckpointError(f"no model called '{model}': {_choices()}, or give the path of a model folder")
-    for part in PARTS:
-        if not (folder / part / CONFIG).is_file():
-            raise CheckpointError(f"{folder} is not a model folder: it lacks {part}/{CONFIG}")
+    folder = folder_of(model)
     codec = load_codec(folder / "codec")
     coarse = MaskedModel(read_config(folder / "coarse", LMConfig))
     fine = MaskedModel(read_config(folder / "fine", LMConfig))
@@ -337,14 +324,7 @@ def load(model: str | Path = "default") -> Pipeline:
     for part, module in zip(PARTS[1:], (coarse, fine), strict=True):
         restore(folder / part, module)
         _ = module.eval().requires_grad_(False)
-    return Pipeline(
-        codec, coarse, fine, folder.name, folder, digest(*(folder / part for part in PARTS)), digest(folder / "codec")
-    )
-
-
-def _choices() -> str:
-    names = shipped()
-    return f"there are: {', '.join(names)}" if names else "none is shipped"
+    return Pipeline(codec, coarse, fine, folder.name, folder, fingerprint(folder), digest(folder / "codec"))
 
 
 def check_fit(grid: Grid, coarse: LMConfig, fine: LMConfig, folder: Path) -> None:
