@@ -1,6 +1,5 @@
 """The whole way: a sound in, a take out, kept cells kept, lengths exact."""
 
-import itertools
 import json
 import shutil
 from pathlib import Path
@@ -12,7 +11,7 @@ import ostinato
 from ostinato.checkpoint import CONFIG
 from ostinato.codesfile import Origin
 from ostinato.errors import AudioError, CheckpointError
-from ostinato.pipeline import Pipeline, load, stretches
+from ostinato.pipeline import Pipeline, load
 from ostinato.prompts import Everything, Inpaint, Periodic, Prompt
 from ostinato.sampling import Confidence
 from ostinato.types import Audio
@@ -161,23 +160,13 @@ def test_progress_counts_to_the_end_and_what_watch_raises_ends_the_work(pipeline
 
 
 def test_a_long_sound_is_filled_in_stretches(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("ostinato.pipeline.SPAN", 16)
-    monkeypatch.setattr("ostinato.pipeline.OVERLAP", 4)
+    monkeypatch.setattr("ostinato.filling.SPAN", 16)
+    monkeypatch.setattr("ostinato.filling.OVERLAP", 4)
     audio = noise(60 * 768)
     take = pipeline.vary(audio, SEVENTH, **QUICK)
     codes, _ = pipeline.encode(audio)
     assert take.codes.shape == codes.shape
     assert torch.equal(take.codes[~take.mask], codes[~take.mask])
-
-
-def test_stretches_cover_the_grid_and_overlap():
-    assert stretches(10, 16, 4) == [0]
-    assert stretches(16, 16, 4) == [0]
-    assert stretches(17, 16, 4) == [0, 1]
-    for frames in range(17, 100):
-        starts = stretches(frames, 16, 4)
-        assert starts[-1] + 16 == frames
-        assert all(b - a <= 12 for a, b in itertools.pairwise(starts))
 
 
 def test_three_channels_and_a_batch_are_refused(pipeline: Pipeline):
@@ -242,3 +231,56 @@ def test_a_circle_is_refused_where_it_is_too_long_or_no_one_sound(pipeline: Pipe
     monkeypatch.setattr("ostinato.pipeline.LONGEST_CIRCLE", 1)
     with pytest.raises(AudioError, match=r"a loop may last at most 1 s, got 1\.1 s"):
         pipeline.encode(noise(48510), circular=True)
+
+
+def loud(audio: Audio) -> Audio:
+    """The same, swelling, so that it matters where it begins."""
+    return Audio(audio.wave * torch.linspace(0.1, 1, audio.samples), audio.sample_rate)
+
+
+@pytest.mark.parametrize(("turn", "rate"), [(8, 44100), (-16, 44100), (24, 88200)])
+def test_law_18_a_loop_that_is_turned_gives_the_take_turned(pipeline: Pipeline, turn: int, rate: int):
+    hop = 768 * rate // 44100
+    audio = loud(noise(40 * hop, 2, rate))
+    turned = Audio(audio.wave.roll(turn * hop, -1), rate)
+    prompt = Prompt.of(["periodic:period=8,width=4"])
+    take = pipeline.vary(audio, prompt, loop=True, **QUICK)
+    other = pipeline.vary(turned, prompt, loop=True, turned=turn, **QUICK)
+    assert torch.equal(other.codes, take.codes.roll(turn, -1))
+    torch.testing.assert_close(other.audio.wave, take.audio.wave.roll(turn * hop, -1), atol=1e-4, rtol=0)
+    assert (other.settings["turned"], other.settings["loop"]) == (turn, True)
+
+
+@pytest.mark.parametrize(("samples", "rate"), [(40 * 768 + 300, 44100), (31111, 48000), (5001, 8000)])
+def test_a_loop_keeps_original_samples_across_its_seam(pipeline: Pipeline, samples: int, rate: int):
+    audio = noise(samples, 2, rate)
+    seconds = samples / rate
+    middle = Prompt.of(hide=[Inpaint(start=0.4 * seconds, end=0.6 * seconds)])
+    take = pipeline.vary(audio, middle, loop=True, **QUICK)
+    less = (take.audio.wave != audio.wave)[0].any(0).nonzero().flatten()
+    hop = samples / take.codes.shape[-1]
+    places = take.mask[0, 0].nonzero().flatten()
+    assert int(less.min()) >= int(places[0]) * hop
+    assert int(less.max()) < (int(places[-1]) + 1) * hop
+    assert len(less) > 0.9 * hop * len(places)
+    ends = pipeline.vary(audio, Prompt.of(hide=["prefix:seconds=0.05", "suffix:seconds=0.05"]), loop=True, **QUICK)
+    frame = -(-samples // take.codes.shape[-1])
+    assert bool((ends.audio.wave != audio.wave)[..., : 2 * frame].all(1).float().mean() > 0.9)
+
+
+def test_a_loop_that_is_kept_whole_is_the_input_and_with_redraw_its_reconstruction(pipeline: Pipeline):
+    audio = noise(30001, 2, 48000)
+    everything = Prompt(keep=(Everything(),))
+    assert torch.equal(pipeline.vary(audio, everything, loop=True).audio.wave, audio.wave)
+    redrawn = pipeline.vary(audio, everything, loop=True, redraw=True)
+    assert torch.equal(redrawn.audio.wave, pipeline.decode(*pipeline.encode(audio, circular=True)).wave)
+
+
+def test_a_long_take_is_the_same_at_any_batch_size(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("ostinato.filling.SPAN", 16)
+    monkeypatch.setattr("ostinato.filling.OVERLAP", 4)
+    audio = noise(90 * 768, 2)
+    one = pipeline.vary(audio, SEVENTH, **QUICK)
+    many = pipeline.vary(audio, SEVENTH, batch=50, **QUICK)
+    assert torch.equal(one.audio.wave, many.audio.wave)
+    assert one.settings == many.settings

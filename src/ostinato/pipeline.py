@@ -7,13 +7,14 @@ what is in the middle of the image is drawn once.
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Bool
 from torch import Tensor
 
 from .audiofile import Reader
-from .budget import Budget, remembered
+from .budget import Budget
 from .checkpoint import digest, load_codec, read_config, restore
 from .circle import decode_circle, encode_circle
 from .codec import Codec
@@ -21,50 +22,38 @@ from .codesfile import Origin
 from .config import plain
 from .dsp import left_right, mid_side
 from .errors import AudioError, CheckpointError
+from .filling import Progress, fill, stages
 from .level import circular_gain, level_gain
 from .lm import LMConfig, MaskedModel
 from .models import PARTS, fingerprint, folder_of
 from .prompts import Clip, Prompt
 from .resampling import join, resampled, samples_at
-from .sampling import Confidence, Noise, Sampler, derive, samplers
+from .sampling import Confidence, Sampler, samplers
 from .splice import Turn, carried, spliced, turns
-from .types import Audio, Codes, CodesStream, Grid, Logits, Mask, Predict, Take
+from .types import Audio, Codes, CodesStream, Grid, Mask, Take
 
 PIECE = 1 << 18
-SPAN = 576
-OVERLAP = 144
 PROBE = 64
+PART = 1024
 LONGEST_CIRCLE = 600
 COARSE: Sampler = Confidence()
 FINE: Sampler = Confidence(steps=8)
 
-Progress = Callable[[str, int, int], None]
-
 
 @dataclass(frozen=True)
-class Stage:
-    """Part of the way from hidden cells to filled ones: codebooks `part`, by one model, with one sampler.
+class Draft:
+    """A take before it is heard: its tokens, and what its sound is made with."""
 
-    `least` and `later` are what other stages need after each pass of this one, measured in such passes: at the least,
-    and by the steps they were given.
-    """
-
-    name: str
-    model: MaskedModel
-    sampler: Sampler
-    part: slice
+    codes: Codes
+    mask: Mask
+    origin: Origin
     seed: int
-    least: float = 0.0
-    later: float = 0.0
+    settings: dict[str, Any]
+    model: str
 
-    def predict(self, given: Codes) -> Predict:
-        """The model as a sampler sees it, which need not know of the codebooks below."""
-
-        def predict(codes: Codes, mask: Mask) -> Logits:
-            seen = torch.zeros_like(given, dtype=torch.bool)
-            return self.model(torch.cat([given, codes], dim=1), torch.cat([seen, mask], dim=1))
-
-        return predict
+    def take(self, audio: Audio) -> Take:
+        """The take, once it has a sound."""
+        return Take(audio, self.codes, self.mask, self.seed, self.settings, self.model)
 
 
 @dataclass(frozen=True)
@@ -175,6 +164,9 @@ class Pipeline:
         sampler: Sampler | None = None,
         finisher: Sampler | None = None,
         redraw: bool = False,
+        loop: bool = False,
+        turned: int = 0,
+        batch: int = 1,
         budget: Budget | None = None,
         watch: Progress | None = None,
     ) -> Take:
@@ -190,93 +182,93 @@ class Pipeline:
             sampler: how the coarse codebooks are filled; `COARSE` unless given.
             finisher: how the fine ones are; `FINE` unless given.
             redraw: let the codec draw again what is kept, too.
+            loop: the end of `audio` meets its start, and that of the take its own; see `circle`.
+            turned: by how many frames a loop was turned; the take is turned with it.
+            batch: windows of a long sound that are filled at once, as memory allows; it does not change the take.
             budget: what the take may cost, made just before; it decides over the samplers' steps.
-            watch: called as `watch(stage, steps done, steps in all)`; what it raises ends the work.
+            watch: called as `watch(stage, passes done, passes in all)`; what it raises ends the work.
 
         Raises:
+            AudioError: the sound is a batch, has more than two channels, or is a loop of more than 10 minutes.
             PromptError: the prompt asks for what the clip does not have.
         """
+        budget = budget or Budget()
+        codes, origin = self.encode(audio, circular=loop)
+        draft = self.draft(
+            codes,
+            origin,
+            prompt,
+            seed=seed,
+            sampler=sampler,
+            finisher=finisher,
+            redraw=redraw,
+            turned=turned,
+            batch=batch,
+            budget=budget,
+            watch=watch,
+        )
+        return draft.take(join(self.sound(draft, [audio])))
+
+    def draft(
+        self,
+        codes: Codes,
+        origin: Origin,
+        prompt: Prompt,
+        *,
+        seed: int = 0,
+        sampler: Sampler | None = None,
+        finisher: Sampler | None = None,
+        redraw: bool = False,
+        turned: int = 0,
+        batch: int = 1,
+        budget: Budget | None = None,
+        watch: Progress | None = None,
+    ) -> "Draft":
+        """The tokens of a take of a sound that has been encoded; the rest as in `vary`."""
         spent = budget or Budget()
-        codes, origin = self.encode(audio)
-        mask = prompt.mask(Clip(self.grid, self._samples(origin)))[None].expand_as(codes)
+        samples = samples_at(origin.samples, origin.sample_rate, self.grid.sample_rate)
+        mask = prompt.mask(Clip(self.grid, samples, circular=origin.circular))[None].expand_as(codes)
         how = {"coarse": sampler or COARSE, "fine": finisher or FINE}
         if spent.timed:
             spent.reserve(self._seconds_to_decode(codes, spent.clock))
-        filled = self.fill(codes, mask, seed=seed, budget=spent, watch=watch, **how)
+        work = stages(self.coarse, self.fine, how, seed)
+        filled = fill(
+            work, codes, mask, circular=origin.circular, turned=turned, batch=batch, budget=spent, watch=watch
+        )
         settings = {
             "prompt": prompt.plain(),
             "redraw": redraw,
+            "loop": origin.circular,
+            **({"turned": turned} if turned else {}),
             **{stage: {"name": samplers.name(type(each)), **plain(each)} for stage, each in spent.chosen.items()},
-            **({} if spent.cut is None else {"cut": spent.cut}),
+            **({} if spent.cut is None else {"cut": spent.cut, **({"batch": batch} if batch > 1 else {})}),
         }
-        made: Iterable[Audio] = self.decode_blocks([filled], origin)
-        if not redraw:
-            made = spliced([Audio(audio.wave.float(), audio.sample_rate)], made, self._turns(mask[0], origin))
-        return Take(join(made), filled, mask, seed, settings, self.hash)
+        return Draft(filled, mask, origin, seed, settings, self.hash)
+
+    def sound(self, draft: "Draft", original: Iterable[Audio]) -> Iterator[Audio]:
+        """The sound of a take piece by piece, in flat memory unless it is a loop.
+
+        `original` is the sound that it was made from, in pieces; with `redraw` it is not looked at.
+        """
+        origin = draft.origin
+        made = self.decode_blocks((part.long() for part in draft.codes.split(PART, dim=-1)), origin)
+        if draft.settings["redraw"]:
+            return made
+        pieces = (Audio(piece.wave.float(), piece.sample_rate) for piece in original)
+        return spliced(pieces, made, self._turns(draft.mask[0], origin))
 
     def _turns(self, mask: Bool[Tensor, "codebook frame"], origin: Origin) -> list[Turn]:
-        """Whose samples each stretch of a take has."""
-        hop, rate = self.grid.hop * origin.sample_rate, self.grid.sample_rate
+        """Whose samples each stretch of a take has; a frame is `over / under` samples long."""
         last = mask.shape[-1]
+        over, under = self.grid.hop * origin.sample_rate, self.grid.sample_rate
+        if origin.circular:
+            over, under = origin.samples, last
 
         def edge(frame: int) -> int:
-            return origin.samples if frame == last else min(origin.samples, -(-frame * hop // rate))
+            return origin.samples if frame == last else -(-frame * over // under)
 
-        return turns(carried(mask), edge, hop // (2 * rate))
-
-    def fill(
-        self,
-        codes: Codes,
-        mask: Mask,
-        *,
-        seed: int,
-        coarse: Sampler,
-        fine: Sampler,
-        budget: Budget | None = None,
-        watch: Progress | None = None,
-    ) -> Codes:
-        """Fill the hidden cells: the coarse codebooks first, then the fine ones given those."""
-        first, last, spent = self.fine.config.given, self.grid.codebooks, budget or Budget()
-        pass_of_fine = sum(p.numel() for p in self.fine.parameters()) / sum(p.numel() for p in self.coarse.parameters())
-        later = pass_of_fine * getattr(fine, "steps", 1) / getattr(coarse, "steps", 1)
-        stage = Stage("coarse", self.coarse, coarse, slice(0, first), derive(seed, 0), pass_of_fine, later)
-        codes = self._stage(stage, codes, mask, spent, watch)
-        stage = Stage("fine", self.fine, fine, slice(first, last), derive(seed, 1))
-        return self._stage(stage, codes, mask, spent, watch)
-
-    def _stage(self, stage: Stage, codes: Codes, mask: Mask, budget: Budget, watch: Progress | None) -> Codes:
-        """Fill a stage's codebooks in overlapping stretches; each sees what the one before it filled."""
-        seeds = [derive(stage.seed, side) for side in range(len(codes))]
-        codes, mask, part = codes.clone(), mask.clone(), stage.part
-        places = [slice(start, start + SPAN) for start in stretches(codes.shape[-1], SPAN, OVERLAP)]
-        tried = next((here for here in places if bool(mask[:, part, here].any())), places[0])
-        asks = {here.start: stage.predict(codes[:, : part.start, here]) for here in places}
-        if budget.timed:
-            asks[tried.start] = remembered(asks[tried.start])
-
-        def once(sampler: Sampler) -> Codes:
-            noise = Noise(seeds, first_frame=tried.start)
-            return sampler(asks[tried.start], codes[:, part, tried], mask[:, part, tried], noise)
-
-        sampler = budget.plan(stage.name, stage.sampler, once, stretches=len(places), later=stage.later)
-        done, total = 0, sum(sampler.passes(mask[:, part, here]) for here in places)
-
-        def tell(step: int, _codes: Codes, _mask: Mask) -> None:
-            nonlocal done
-            done += 1
-            if watch is not None:
-                watch(stage.name, done, total)
-
-        for number, here in enumerate(places):
-            ask, noise = budget.counted(asks[here.start]), Noise(seeds, first_frame=here.start)
-            after = len(places) - number - 1 + stage.least * len(places)
-
-            def hurry(after: float = after) -> bool:
-                return budget.hurry(after)
-
-            codes[:, part, here] = sampler(ask, codes[:, part, here], mask[:, part, here], noise, tell, hurry)
-            mask[:, part, here] = False
-        return codes
+        frames = carried(mask, circular=origin.circular)
+        return turns(frames, edge, over // (2 * under), circular=origin.circular)
 
     def _seconds_to_decode(self, codes: Codes, clock: Callable[[], float]) -> float:
         """How long it will take to decode, as a short piece tells, and half as long again for what else is left."""
@@ -284,20 +276,10 @@ class Pipeline:
         _ = self.codec.decode(piece, piece.shape[-1] * self.grid.hop)
         return 1.5 * (clock() - began) * codes.shape[-1] / piece.shape[-1]
 
-    def _samples(self, origin: Origin) -> int:
-        return samples_at(origin.samples, origin.sample_rate, self.grid.sample_rate)
-
 
 def _check_shape(piece: Audio) -> None:
     if piece.wave.shape[0] != 1 or piece.channels > 2:
         raise AudioError(f"a sound must have one or two channels, got shape {tuple(piece.wave.shape)}")
-
-
-def stretches(frames: int, span: int, overlap: int) -> list[int]:
-    """Where stretches of `span` frames start so that they cover `frames` frames and overlap by at least `overlap`."""
-    if frames <= span:
-        return [0]
-    return [*range(0, frames - span, span - overlap), frames - span]
 
 
 def file_pieces(path: Path) -> Callable[[], Iterator[Audio]]:
