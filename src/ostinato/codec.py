@@ -21,7 +21,7 @@ from .types import Codes, CodesStream, Grid, Signal, SignalStream
 from .windows import windows
 
 FLOOR = 1e-5
-LEVELS = 6.0
+SMOOTH, SPARSE = 33, 8
 
 
 @runtime_checkable
@@ -110,25 +110,19 @@ class SpectralCodec(nn.Module):
         self.config = c = settings
         bins, shape = c.size + 2, {"kernel": c.kernel, "expansion": c.expansion}
         self.encoder = nn.Sequential(
-            nn.Linear(bins + bins // 2, c.fast_in),
-            nn.LayerNorm(c.fast_in),
+            nn.Linear(bins + bins // 2 - (-(bins // 2) // SPARSE) + 1, c.fast_in),
             Stage(c.fast_in, c.fast_in_blocks, **shape),
             Merge(c.fast_in, c.slow_in, c.factor),
             Stage(c.slow_in, c.slow_in_blocks, **shape),
-            nn.LayerNorm(c.slow_in),
         )
         self.quantizer = ResidualQuantizer(c.slow_in, c.grid.codebooks, c.grid.vocabulary, c.dim)
         self.decoder = nn.Sequential(
             nn.Linear(c.slow_in, c.slow_out),
-            nn.LayerNorm(c.slow_out),
             Stage(c.slow_out, c.slow_out_blocks, **shape),
             Split(c.slow_out, c.fast_out, c.factor),
             Stage(c.fast_out, c.fast_out_blocks, **shape),
-            nn.LayerNorm(c.fast_out),
         )
         self.head = nn.Linear(c.fast_out, bins)
-        with torch.no_grad():
-            self.head.bias[: bins // 2] -= 6.0
 
     @property
     def grid(self) -> Grid:
@@ -152,13 +146,8 @@ class SpectralCodec(nn.Module):
         return spectrum(padded, self.config.size, self.config.hop)
 
     def analyse(self, signal: Signal) -> Float[Tensor, "batch frame channel"]:
-        """Features of a signal of whole frames, before quantisation.
-
-        The encoder sees log magnitudes beside real and imaginary parts: no linear layer could find them there.
-        """
-        spectra = self.spectra(signal)
-        level = spectra.abs().clamp_min(FLOOR).log() / LEVELS + 1
-        return self.encoder(torch.cat([level, compress(spectra)], dim=-1))
+        """Features of a signal of whole frames, before quantisation."""
+        return self.encoder(describe(self.spectra(signal)))
 
     def draw(
         self, features: Float[Tensor, "batch frame channel"]
@@ -166,6 +155,12 @@ class SpectralCodec(nn.Module):
         """Log magnitudes and angles (radians) of the spectra that features stand for."""
         level, angle = self.head(self.decoder(features)).float().chunk(2, dim=-1)
         return level.clamp(-18, 3), angle
+
+    @torch.no_grad()
+    def align(self, signal: Signal) -> None:
+        """Start the head at the mean log magnitudes of `signal`; done once, before training."""
+        bins = self.config.size // 2 + 1
+        _ = self.head.bias[:bins].copy_(log_magnitude(self.spectra(signal)).mean((0, 1)))
 
     def sound(self, level: Float[Tensor, "batch fast bin"], angle: Float[Tensor, "batch fast bin"]) -> Signal:
         """The signal of drawn spectra."""
@@ -211,3 +206,26 @@ class SpectralCodec(nn.Module):
     def decode(self, codes: Codes, samples: int) -> Signal:
         """`samples` samples for each row of `codes`, which may hold only the lowest codebooks."""
         return torch.cat(list(self.decode_blocks([codes], samples)), dim=-1)
+
+
+def log_magnitude(spectra: Complex[Tensor, "batch frame bin"]) -> Float[Tensor, "batch frame bin"]:
+    """Natural log of magnitudes, which count as 1e-5 at least."""
+    return spectra.abs().clamp_min(FLOOR).log()
+
+
+def envelope(level: Float[Tensor, "batch frame bin"]) -> Float[Tensor, "batch frame bin"]:
+    """Log magnitudes smoothed over 33 bins, about 950 Hz in the default codec."""
+    return nn.functional.avg_pool1d(nn.functional.pad(level, (SMOOTH // 2, SMOOTH // 2), mode="replicate"), SMOOTH, 1)
+
+
+def describe(spectra: Complex[Tensor, "batch frame bin"]) -> Float[Tensor, "batch frame input"]:
+    """What the encoder sees: fine structure, envelope and loudness apart, then real and imaginary parts.
+
+    Apart, because loudness would drown the rest: it moves all bins at once, and a network that is fed plain log
+    magnitudes learns loudness and tilt and stays there.
+    """
+    level = log_magnitude(spectra)
+    loudness = level.mean(-1, keepdim=True)
+    smooth = envelope(level - loudness)
+    fine = level - loudness - smooth
+    return torch.cat([fine, smooth[..., ::SPARSE], loudness / 6 + 1, compress(spectra) / 2], dim=-1)

@@ -9,7 +9,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from ..checkpoint import save
-from ..codec import FLOOR, CodecConfig, SpectralCodec
+from ..codec import CodecConfig, SpectralCodec, envelope, log_magnitude
 from ..config import config, knob
 from ..data import Excerpts, draw, songs
 from ..dsp import log_mel
@@ -38,6 +38,7 @@ class CodecTraining:
     scales: int = knob("mel scales drawn in a step", default=3, low=1, high=7)
     mel: float = knob("weight of the mel loss, summed over 7 scales", default=15.0, low=0)
     drawn: float = knob("weight of the distance of log magnitudes, bin by bin", default=20.0, low=0)
+    detail: float = knob("weight of the squared error of fine structure", default=20.0, low=0)
     turned: float = knob("weight of the distance of phase differences", default=5.0, low=0)
     commitment: float = knob("weight of the encoder's distance to its codes", default=0.25, low=0)
     codebook: float = knob("weight of the codes' distance to the encoder", default=1.0, low=0)
@@ -64,22 +65,26 @@ def drawing_losses(
     real: Complex[Tensor, "batch fast bin"],
     level: Float[Tensor, "batch fast bin"],
     angle: Float[Tensor, "batch fast bin"],
-) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """How far drawn spectra are from real ones, before they become sound: in log10 magnitude, and in phase.
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""], Float[Tensor, ""]]:
+    """How far drawn spectra are from real ones, before they become sound: in log10 magnitude, in detail, in phase.
 
-    Magnitudes below 1e-5 count as 1e-5. Of phases only differences between neighbours in time and in frequency
-    count, where there is energy: they make a tone steady and an attack sharp; the phases themselves are free.
+    Magnitudes below 1e-5 count as 1e-5. Detail is what the error has beside its envelope, in square nats: its
+    gradient reaches partials while loudness is still wrong, which that of an absolute error does not. Of phases
+    only differences between neighbours in time and in frequency count, where there is energy: they make a tone
+    steady and an attack sharp; the phases themselves are free.
 
     Source: the amplitude and anti-wrapping phase losses of APNet, arXiv:2305.07952, section II-C.
     """
-    size = real.abs()
-    drawn = (level - size.clamp_min(FLOOR).log()).abs().mean() / math.log(10)
+    size = log_magnitude(real)
+    error = level - size
+    drawn = error.abs().mean() / math.log(10)
+    detail = (error - envelope(error)).square().mean()
     turn = angle - real.angle()
-    weight = size.clamp_min(FLOOR).pow(0.3)
+    weight = (0.3 * size).exp()
     weight = weight / weight.mean()
     time = (weight[:, 1:] * (1 - (turn[:, 1:] - turn[:, :-1]).cos())).mean()
     pitch = (weight[..., 1:] * (1 - (turn[..., 1:] - turn[..., :-1]).cos())).mean()
-    return drawn, time + pitch
+    return drawn, detail, time + pitch
 
 
 class CodecJob:
@@ -97,12 +102,13 @@ class CodecJob:
         self.judge = torch.optim.AdamW(
             self.critics.parameters(), lr=s.rate, betas=(0.8, 0.99), weight_decay=1e-3, fused=True
         )
-        self.average = Average(self.codec, s.average)
         samples, grid = s.frames * s.model.grid.hop, s.model.grid
         long_enough = samples / grid.sample_rate
         self.music = Excerpts(
             songs(Path(s.train), least=long_enough), samples, grid.sample_rate, s.loop.seed, gain=s.gain
         )
+        self.codec.align(self.music.batch(0, s.batch))
+        self.average = Average(self.codec, s.average)
         held = Excerpts(songs(Path(s.validation), least=long_enough), samples, grid.sample_rate, seed=1)
         self.held_out = held.batch(0, s.held_out)
 
@@ -137,17 +143,18 @@ class CodecJob:
         with torch.autocast(real.device.type, torch.bfloat16):
             level, angle = self.codec.draw(quantized.features)
         made = self.codec.sound(level, angle)
-        drawn, turned = drawing_losses(self.codec.spectra(real), level, angle)
+        drawn, detail, turned = drawing_losses(self.codec.spectra(real), level, angle)
         scales = [MEL_SCALES[i] for i in chance.choice(len(MEL_SCALES), s.scales, replace=False)]
         hop, rate_ = s.model.grid.hop, s.model.grid.sample_rate
         mel = torch.stack([self._mel(real, made, size, mels, hop, rate_) for size, mels in scales]).mean()
-        loss = len(MEL_SCALES) * s.mel * mel + s.drawn * drawn + s.turned * turned
+        loss = len(MEL_SCALES) * s.mel * mel + s.drawn * drawn + s.detail * detail + s.turned * turned
         loss = loss + s.commitment * quantized.commitment + s.codebook * quantized.codebook
         loss = loss + s.residual * quantized.residual
         figures = {
             "mel": float(mel.detach()),
             "commitment": float(quantized.commitment.detach()),
             "drawn": float(drawn.detach()),
+            "detail": float(detail.detach()),
             "turned": float(turned.detach()),
             "residual": float(quantized.residual.detach()),
         }
