@@ -4,6 +4,7 @@ from importlib import metadata
 
 import click
 
+from .cli_bench import bench
 from .cli_codes import decode, encode
 from .cli_common import Door
 from .cli_evaluate import evaluate
@@ -21,5 +22,5 @@ def main(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for verb in (vary, demo, encode, decode, info, presets, hints, samplers, doctor, corpus, train, evaluate):
+for verb in (vary, demo, encode, decode, info, presets, hints, samplers, doctor, corpus, train, evaluate, bench):
     main.add_command(verb)

@@ -59,7 +59,7 @@ def picture(
         _sound(panel, take.audio, f"take {number}, seed {take.seed}", top)
     panels[0].set_xlim(0, audio.seconds)
     panels[-1].set_xlabel("seconds")
-    _save(figure, target)
+    save(figure, target)
     return target
 
 
@@ -129,7 +129,12 @@ def _band(hertz: float, sample_rate: int) -> float:
     return float(weights.argmax()) + 0.5
 
 
-def _save(figure: Any, target: Path) -> None:
+def save(figure: Any, target: Path) -> None:
+    """Write a figure whole or not at all.
+
+    Raises:
+        OstinatoError: it cannot be written there.
+    """
     part = target.with_name(f".{target.stem}-{secrets.token_hex(4)}.part{target.suffix}")
     try:
         figure.savefig(part)
