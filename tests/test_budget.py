@@ -74,7 +74,7 @@ def test_as_many_steps_as_fit_are_planned():
     budget = Budget(2.0, clock=clock)
     planned = budget.plan("coarse", Halton(steps=3, tilt=0.5), clock.tick, stretches=1)
     assert planned == Halton(steps=19, tilt=0.5)
-    assert budget.plan("fine", Halton(), clock.tick, stretches=3, later=1.0).steps == 3  # type: ignore[attr-defined]
+    assert budget.plan("fine", Halton(), clock.tick, stretches=3, later=1.0).steps == 2  # type: ignore[attr-defined]
     assert budget.chosen["coarse"] == planned
 
 
@@ -189,6 +189,7 @@ def test_a_long_sound_is_there_in_time_too(pipeline: Pipeline, clock: Clock, mon
 def test_what_is_kept_whole_needs_no_time(pipeline: Pipeline, clock: Clock):
     take = pipeline.vary(SOUND, Prompt.of(keep=["all"]), budget=Budget(1.0, clock=clock))
     assert clock.passes == 0
+    assert take.settings["coarse"]["steps"] == 24
     assert torch.equal(take.codes, pipeline.encode(SOUND)[0])
 
 

@@ -13,6 +13,8 @@ from .errors import ConfigError
 from .sampling import Confidence, Sampler
 from .types import Codes, Logits, Mask, Predict
 
+EVEN = 0.9  # of the time is planned where a later stage can take up the rest; no machine runs evenly
+
 
 class Budget:
     """What one take may cost; the clock starts when it is made.
@@ -77,14 +79,14 @@ class Budget:
             stretches: how many there are to fill.
             later: seconds that later stages shall have for each second of this one.
         """
-        if self.timed:
+        if self.timed and stretches:
             limits = knobs(type(sampler)).get("steps")
             settings: Any = sampler
             began = self.clock()
             _ = once(Confidence(steps=1) if limits is None else dataclasses.replace(settings, steps=1))
             self._cost = self.clock() - began
             if limits is not None:
-                fits = self.left / max(self._cost * stretches * (1 + later), 1e-9)
+                fits = self.left * (EVEN if later else 1) / max(self._cost * stretches * (1 + later), 1e-9)
                 sampler = dataclasses.replace(settings, steps=int(max(1, min(fits, limits.high or fits))))
         self.chosen[stage] = sampler
         return sampler

@@ -33,7 +33,7 @@ from .splice import Turn, carried, spliced, turns
 from .types import Audio, Codes, CodesStream, Grid, Mask, Take
 
 PIECE = 1 << 18
-PROBE = 64
+PROBE = 192
 PART = 1024
 LONGEST_CIRCLE = 600
 COARSE: Sampler = Confidence()
@@ -271,10 +271,10 @@ class Pipeline:
         return turns(frames, edge, over // (2 * under), circular=origin.circular)
 
     def _seconds_to_decode(self, codes: Codes, clock: Callable[[], float]) -> float:
-        """How long it will take to decode, as a short piece tells, and half as long again for what else is left."""
+        """How long it will take to decode, as a short piece tells, and a quarter more for what else is left."""
         piece, began = codes[..., :PROBE], clock()
         _ = self.codec.decode(piece, piece.shape[-1] * self.grid.hop)
-        return 1.5 * (clock() - began) * codes.shape[-1] / piece.shape[-1]
+        return 1.25 * (clock() - began) * codes.shape[-1] / piece.shape[-1]
 
 
 def _check_shape(piece: Audio) -> None:
