@@ -11,7 +11,7 @@ CODEC = {
     "encoder_rates": [2, 4],
     "decoder_dim": 16,
     "decoder_rates": [4, 2],
-    "n_codebooks": 3,
+    "n_codebooks": 5,
     "codebook_size": 16,
     "codebook_dim": 4,
     "quantizer_dropout": False,
@@ -21,7 +21,7 @@ COARSE = {
     "n_heads": 2,
     "n_layers": 2,
     "r_cond_dim": 0,
-    "n_codebooks": 2,
+    "n_codebooks": 4,
     "n_conditioning_codebooks": 0,
     "latent_dim": 4,
     "embedding_dim": 16,
@@ -31,7 +31,7 @@ COARSE = {
     "dropout": 0.1,
     "ctrl_dims": None,
 }
-FINE = COARSE | {"n_layers": 1, "n_codebooks": 3, "n_conditioning_codebooks": 2}
+FINE = COARSE | {"n_layers": 1, "n_codebooks": 5, "n_conditioning_codebooks": 4}
 RANK = 3
 
 Tensors = dict[str, Tensor]

@@ -37,12 +37,12 @@ def vamper(tmp_path_factory: pytest.TempPathFactory) -> Vamper:
 
 
 def tokens(frames: int = 30, batch: int = 1) -> Tensor:
-    return torch.randint(16, (batch, 3, frames), generator=chance(1))
+    return torch.randint(16, (batch, 5, frames), generator=chance(1))
 
 
 def steps_of(vamper: Vamper, batch: int, settings: Published) -> list[Step]:
     seen: list[Step] = []
-    _ = generate(vamper.coarse, tokens(16, batch)[:, :2], None, settings, chance=chance(), watch=seen.append)
+    _ = generate(vamper.coarse, tokens(16, batch)[:, :4], None, settings, chance=chance(), watch=seen.append)
     return seen
 
 
@@ -88,9 +88,9 @@ def test_the_golden_grid_comes_out(listener: Listener, grid_of: Callable):
 
 def test_cells_are_counted_over_the_whole_batch(vamper: Vamper):
     alone = [int(step.left[0]) for step in steps_of(vamper, 1, Published(sampling_steps=6))]
-    assert alone == [30, 27, 22, 15, 8, 0]
+    assert alone == [61, 55, 45, 31, 16, 0]
     together = [step.left[:, 0].tolist() for step in steps_of(vamper, 2, Published(sampling_steps=6))]
-    assert together == [[31, 31], [30, 30], [29, 29], [28, 28], [16, 16], [0, 0]]
+    assert together == [[63, 63], [62, 62], [61, 61], [60, 60], [33, 33], [0, 0]]
 
 
 @pytest.mark.parametrize(
@@ -103,13 +103,13 @@ def test_cells_are_counted_over_the_whole_batch(vamper: Vamper):
 )
 def test_settings_without_effect_change_no_token(vamper: Vamper, settings: dict):
     usual, other = Published(), Published(**settings)
-    made = [generate(vamper.coarse, tokens()[:, :2], None, how, chance=chance(2)) for how in (usual, other)]
+    made = [generate(vamper.coarse, tokens()[:, :4], None, how, chance=chance(2)) for how in (usual, other)]
     assert torch.equal(*made)
 
 
 def test_guidance_of_any_strength_gives_the_same_tokens(vamper: Vamper):
     some, more, none = (
-        generate(vamper.coarse, tokens()[:, :2], None, Published(cfg_guidance=g), chance=chance(2))
+        generate(vamper.coarse, tokens()[:, :4], None, Published(cfg_guidance=g), chance=chance(2))
         for g in (1, 9, None)
     )
     assert torch.equal(some, more)
@@ -118,16 +118,16 @@ def test_guidance_of_any_strength_gives_the_same_tokens(vamper: Vamper):
 
 def test_a_negative_cutoff_without_mask_temperature_draws_no_token(vamper: Vamper):
     greedy = Published(sample_cutoff=-1.0, mask_temperature=0.0)
-    made = [generate(vamper.coarse, tokens()[:, :2], None, greedy, chance=chance(seed)) for seed in (1, 2)]
+    made = [generate(vamper.coarse, tokens()[:, :4], None, greedy, chance=chance(seed)) for seed in (1, 2)]
     assert torch.equal(*made)
 
 
 def test_a_seed_restarts_the_generator_in_every_chunk(vamper: Vamper):
     same = tokens(20).repeat(1, 1, 2)
     made, _ = vamper.coarse_vamp(same, torch.ones_like(same), seed=4)
-    assert torch.equal(made[:, :2, :20], made[:, :2, 20:])
+    assert torch.equal(made[:, :4, :20], made[:, :4, 20:])
     free, _ = vamper.coarse_vamp(same, torch.ones_like(same))
-    assert not torch.equal(free[:, :2, :20], free[:, :2, 20:])
+    assert not torch.equal(free[:, :4, :20], free[:, :4, 20:])
 
 
 def test_a_chunk_that_keeps_anything_keeps_its_ends(vamper: Vamper):
@@ -138,20 +138,20 @@ def test_a_chunk_that_keeps_anything_keeps_its_ends(vamper: Vamper):
 
 
 def test_fine_codebooks_are_filled_and_coarse_ones_kept(vamper: Vamper):
-    made, shown = vamper.coarse_to_fine(tokens(33)[:, :2])
-    assert made.shape == (1, 3, 33)
-    assert torch.equal(made[:, :2], tokens(33)[:, :2])
-    assert drawing(shown == 16) == ["." * 33, "." * 33, "#" * 33]
+    made, shown = vamper.coarse_to_fine(tokens(33)[:, :4])
+    assert made.shape == (1, 5, 33)
+    assert torch.equal(made[:, :4], tokens(33)[:, :4])
+    assert drawing(shown == 16) == [*["." * 33] * 4, "#" * 33]
 
 
 def test_a_vamp_keeps_what_is_kept_and_stretches(vamper: Vamper):
     mask = masks.periodic(tokens(), 3, chance=chance())
     made, shown = vamper.vamp(tokens(), mask, Published(sampling_steps=2), batch_size=2, feedback_steps=2, seed=1)
     kept = shown < 16
-    assert made.shape == (2, 3, 30)
+    assert made.shape == (2, 5, 30)
     assert torch.equal(made[kept], tokens().expand(2, -1, -1)[kept])
     longer, _ = vamper.vamp(tokens(), mask, Published(sampling_steps=2), time_stretch_factor=2)
-    assert longer.shape == (1, 3, 60)
+    assert longer.shape == (1, 5, 60)
     assert torch.equal(longer[0, :, ::6], tokens()[0, :, ::3])
 
 

@@ -46,7 +46,7 @@ def test_an_imported_model_works_where_any_model_does(model: Path):
     take = pipeline.vary(Audio(wave, 8000), Prompt(), seed=3, sampler=samplers[next(iter(samplers))]())
     assert take.audio.wave.shape == wave.shape
     assert bool(torch.isfinite(take.audio.wave).all())
-    assert (pipeline.grid.hop, pipeline.grid.codebooks, pipeline.grid.vocabulary) == (8, 3, 16)
+    assert (pipeline.grid.hop, pipeline.grid.codebooks, pipeline.grid.vocabulary) == (8, 5, 16)
 
 
 def test_the_folder_is_the_same_network_to_the_last_bit(model: Path, made: dict[str, Path]):
@@ -103,8 +103,8 @@ def test_a_model_without_lora_is_its_plain_weights(made: dict[str, Path]):
 
 def test_the_classifier_is_put_in_the_order_of_codebooks(made: dict[str, Path]):
     held = torch.load(made["coarse"], weights_only=True)["state_dict"]
-    mine = read_model(read(made["coarse"]), read_codec(read(made["codec"])).vectors()).classify.bias.view(2, 16)
-    assert torch.equal(mine[1], held["classifier.layers.0.bias"][1::2])
+    mine = read_model(read(made["coarse"]), read_codec(read(made["codec"])).vectors()).classify.bias.view(4, 16)
+    assert torch.equal(mine[1], held["classifier.layers.0.bias"][1::4])
 
 
 @pytest.mark.parametrize("form", ["by fit", "by name", "whole"])
@@ -198,7 +198,7 @@ def test_a_tensor_too_many_is_named(made: dict[str, Path], tmp_path: Path):
 def test_a_codec_of_other_code_vectors_is_refused(made: dict[str, Path], tmp_path: Path):
     said = files.CODEC | {"codebook_size": 8}
     codec = files.write(tmp_path / "small.pth", files.codec_tensors(said=said), said)
-    with pytest.raises(CheckpointError, match=r"coarse.pth looks up code vectors of shape \(2, 16, 4\), the codec has"):
+    with pytest.raises(CheckpointError, match=r"coarse.pth looks up code vectors of shape \(4, 16, 4\), the codec has"):
         import_model(tmp_path / "tiny", **(made | {"codec": codec}))
 
 

@@ -3,7 +3,7 @@
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from jaxtyping import Float
@@ -17,6 +17,8 @@ from ..pipeline import check_fit
 from .torchfile import TorchFile, read
 from .vampnet import adapted, fits, is_fine, read_codec, read_model
 
+Progress = Callable[[str, int, int], None]
+WORK = 7
 LICENCE = "cc-by-nc-sa-4.0"
 CARD = """---
 license: {licence}
@@ -36,7 +38,15 @@ tuned from them, names the authors, asks no money, and gives the same rights.
 """
 
 
-def import_model(folder: Path, *, codec: Path, coarse: Path, fine: Path, lora: Iterable[str | Path] = ()) -> None:
+def import_model(
+    folder: Path,
+    *,
+    codec: Path,
+    coarse: Path,
+    fine: Path,
+    lora: Iterable[str | Path] = (),
+    watch: Progress = lambda part, done, total: None,
+) -> None:
     """Write a model folder from published files, whole or not at all.
 
     Args:
@@ -46,6 +56,7 @@ def import_model(folder: Path, *, codec: Path, coarse: Path, fine: Path, lora: I
         fine: the published `c2f.pth`, or a fine-tuned one.
         lora: fine-tuned files. One with LoRA weights alone replaces those of the model that it fits; a whole
             fine-tuned model replaces the coarse or the fine one. "coarse=FILE" and "fine=FILE" say which.
+        watch: called as `watch(part, parts done, parts in all)` before each part of the work.
 
     Raises:
         CheckpointError: a file is missing, damaged, foreign or does not fit, or the folder is there already.
@@ -53,7 +64,10 @@ def import_model(folder: Path, *, codec: Path, coarse: Path, fine: Path, lora: I
     if folder.exists():
         raise CheckpointError(f"there is already a model '{folder.name}' ({folder}); remove it, or choose another name")
     sources: dict[str, list[Path]] = {"codec": [codec], "coarse": [coarse], "fine": [fine]}
-    files = {part: read(paths[0]) for part, paths in sources.items()}
+    files: dict[str, TorchFile] = {}
+    for number, (part, paths) in enumerate(sources.items()):
+        watch(f"reading {part}", number, WORK)
+        files[part] = read(paths[0])
     for stage in ("coarse", "fine"):
         _check_stage(files[stage], stage)
     for text in lora:
@@ -64,7 +78,8 @@ def import_model(folder: Path, *, codec: Path, coarse: Path, fine: Path, lora: I
     folder.parent.mkdir(parents=True, exist_ok=True)
     part_way = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
     try:
-        _write(part_way, files, codec.parent)
+        _write(part_way, files, codec.parent, watch)
+        watch("checksums", WORK - 1, WORK)
         write_text(part_way / "README.md", _card(folder.name, sources))
         part_way.chmod(0o755)
         _ = part_way.rename(folder)
@@ -72,14 +87,18 @@ def import_model(folder: Path, *, codec: Path, coarse: Path, fine: Path, lora: I
         shutil.rmtree(part_way, ignore_errors=True)
 
 
-def _write(folder: Path, files: dict[str, TorchFile], source: Path) -> None:
+def _write(folder: Path, files: dict[str, TorchFile], source: Path, watch: Progress) -> None:
     """The three checkpoints, one after the other, so that only one is held in memory."""
+    watch("writing codec", 3, WORK)
     codec = read_codec(files["codec"])
     save(folder / "codec", codec.config, codec)
     grid, vectors = codec.grid, codec.vectors()
     del codec
-    coarse, fine = (_write_model(folder / stage, files[stage], vectors) for stage in ("coarse", "fine"))
-    check_fit(grid, coarse, fine, source)
+    configs: list[LMConfig] = []
+    for number, stage in enumerate(("coarse", "fine"), start=4):
+        watch(f"writing {stage}", number, WORK)
+        configs.append(_write_model(folder / stage, files[stage], vectors))
+    check_fit(grid, configs[0], configs[1], source)
 
 
 def _write_model(folder: Path, file: TorchFile, vectors: Float[Tensor, "codebook vocab dim"]) -> LMConfig:

@@ -184,7 +184,8 @@ def is_fine(file: TorchFile) -> bool:
 def folded(file: TorchFile) -> TorchFile:
     """A file with each weight in one piece: `g v / |v|` of weight normalisation, `W + B A / rank` of LoRA.
 
-    The norm is over all but the first axis. LoRA's strength (alpha) is 1 in the published training.
+    The norm is over all but the first axis. LoRA's strength (alpha) is 1 in the published training. Nothing of the
+    result is still on the disk, so the file may change or go.
 
     Raises:
         CheckpointError: a piece is missing or of the wrong shape; the message names it.
@@ -204,7 +205,8 @@ def folded(file: TorchFile) -> TorchFile:
             raise CheckpointError(f"{file.path}: '{key}' of shape {tuple(down.shape)} fits no '{stem}weight'")
         up = _take(file, left, f"{stem}lora_B", (weight.shape[0], down.shape[0]))
         left[f"{stem}weight"] = weight + (up @ down) / len(down)
-    return replace(file, tensors=left)
+    own = {key: value.clone() if value is file.tensors.get(key) else value for key, value in left.items()}
+    return replace(file, tensors=own)
 
 
 def _said(kind: type[Said], file: TorchFile) -> Said:
@@ -243,9 +245,7 @@ def _found(module: nn.Module, file: TorchFile, naming: Naming) -> dict[str, Tens
             for key, name in names.items()
         }
     )
-    return {
-        key: file.tensors[name].reshape(state[key].shape).to(torch.float32, copy=True) for key, name in names.items()
-    }
+    return {key: file.tensors[name].reshape(state[key].shape).float() for key, name in names.items()}
 
 
 def _filled(module: Module, tensors: Mapping[str, Tensor]) -> Module:
