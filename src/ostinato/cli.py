@@ -9,6 +9,7 @@ from .cli_codes import decode, encode
 from .cli_common import Door
 from .cli_evaluate import evaluate
 from .cli_info import doctor, hints, info, presets, samplers
+from .cli_models import models
 from .cli_train import corpus, train
 from .cli_vary import demo, vary
 
@@ -22,5 +23,20 @@ def main(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for verb in (vary, demo, encode, decode, info, presets, hints, samplers, doctor, corpus, train, evaluate, bench):
+for verb in (
+    vary,
+    demo,
+    encode,
+    decode,
+    info,
+    presets,
+    hints,
+    samplers,
+    models,
+    doctor,
+    corpus,
+    train,
+    evaluate,
+    bench,
+):
     main.add_command(verb)

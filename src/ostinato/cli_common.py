@@ -25,7 +25,7 @@ USER_ERROR, STOPPED, TERMINATED = 2, 130, 143
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 model_option = click.option(
-    "--model", default="default", show_default=True, metavar="NAME|DIR", help="A shipped model, or a model folder."
+    "--model", default="default", show_default=True, metavar="NAME|DIR", help="A model by name, or a model folder."
 )
 sound = click.argument("sound", type=click.Path(path_type=Path))
 
