@@ -1,6 +1,7 @@
 """ostinato: music by masked acoustic token modeling."""
 
 from .audiofile import read, write
+from .budget import Budget
 from .errors import (
     AudioError,
     CheckpointError,
@@ -13,7 +14,7 @@ from .errors import (
 )
 from .pipeline import Pipeline, load
 from .prompts import Coarsest, Everything, Finer, Inpaint, Periodic, Prefix, Prompt, Random, Suffix, presets
-from .sampling import Confidence
+from .sampling import Confidence, Halton, Levels, One, Remask
 from .types import Audio, Codes, Grid, Mask, Take
 
 __version__ = "0.1.0"
@@ -21,6 +22,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Audio",
     "AudioError",
+    "Budget",
     "CheckpointError",
     "Coarsest",
     "Codes",
@@ -30,9 +32,12 @@ __all__ = [
     "Everything",
     "Finer",
     "Grid",
+    "Halton",
     "Inpaint",
+    "Levels",
     "Mask",
     "MissingPartError",
+    "One",
     "OstinatoError",
     "Periodic",
     "Pipeline",
@@ -40,6 +45,7 @@ __all__ = [
     "Prompt",
     "PromptError",
     "Random",
+    "Remask",
     "Suffix",
     "Take",
     "TrainingError",
