@@ -5,6 +5,8 @@ magnitudes and phases out, after Vocos (arXiv:2306.00814) and DAC (arXiv:2306.06
 what the channels of a stereo sound become is decided in `pipeline`.
 """
 
+import itertools
+import math
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -82,6 +84,10 @@ class CodecConfig:
             raise ConfigError(
                 f"CodecConfig.hop must divide grid.hop ({self.grid.hop}) and half of size ({self.size}), got {self.hop}"
             )
+        if self.window * self.factor * self.hop % self.size:
+            raise ConfigError(
+                f"CodecConfig.window must hold whole spectral frames of {self.size} samples, got {self.window} frames"
+            )
         if self.kernel % 2 == 0:
             raise ConfigError(f"CodecConfig.kernel must be odd, got {self.kernel}")
 
@@ -105,24 +111,34 @@ class CodecConfig:
 class SpectralCodec(nn.Module):
     """The default codec. Encoding and decoding run window by window, in fixed shapes, so that they are exact."""
 
+    bands: Tensor
+
     def __init__(self, settings: CodecConfig) -> None:
         super().__init__()
         self.config = c = settings
-        bins, shape = c.size + 2, {"kernel": c.kernel, "expansion": c.expansion}
+        bins, shape = c.size // 2 + 1, {"kernel": c.kernel, "expansion": c.expansion}
+        self.register_buffer("bands", band_means(bins), persistent=False)
+        self.shape_in = nn.Linear(c.factor * self.bands.shape[1], c.slow_in)
         self.encoder = nn.Sequential(
-            nn.Linear(bins + bins // 2 - (-(bins // 2) // SPARSE) + 1, c.fast_in),
+            nn.Linear(bins - (-bins // SPARSE) + 1 + 2 * bins, c.fast_in),
+            nn.LayerNorm(c.fast_in),
             Stage(c.fast_in, c.fast_in_blocks, **shape),
             Merge(c.fast_in, c.slow_in, c.factor),
             Stage(c.slow_in, c.slow_in_blocks, **shape),
+            nn.LayerNorm(c.slow_in),
+            nn.Linear(c.slow_in, c.slow_in),
         )
         self.quantizer = ResidualQuantizer(c.slow_in, c.grid.codebooks, c.grid.vocabulary, c.dim)
         self.decoder = nn.Sequential(
             nn.Linear(c.slow_in, c.slow_out),
+            nn.LayerNorm(c.slow_out),
             Stage(c.slow_out, c.slow_out_blocks, **shape),
             Split(c.slow_out, c.fast_out, c.factor),
             Stage(c.fast_out, c.fast_out_blocks, **shape),
+            nn.LayerNorm(c.fast_out),
         )
-        self.head = nn.Linear(c.fast_out, bins)
+        self.head = nn.Linear(c.fast_out, 2 * bins)
+        self.shape_out = Split(c.slow_in, bins, c.factor)
 
     @property
     def grid(self) -> Grid:
@@ -147,20 +163,54 @@ class SpectralCodec(nn.Module):
 
     def analyse(self, signal: Signal) -> Float[Tensor, "batch frame channel"]:
         """Features of a signal of whole frames, before quantisation."""
-        return self.encoder(describe(self.spectra(signal)))
+        spectra = self.spectra(signal)
+        return self._shape(spectra) + self.encoder(describe(spectra))
+
+    def _shape(self, spectra: Complex[Tensor, "batch fast bin"]) -> Float[Tensor, "batch frame channel"]:
+        """The linear part of the features: log magnitudes in bands, projected."""
+        bands = log_magnitude(spectra) @ self.bands
+        return self.shape_in(bands.reshape(bands.shape[0], -1, self.config.factor * bands.shape[2]))
 
     def draw(
         self, features: Float[Tensor, "batch frame channel"]
     ) -> tuple[Float[Tensor, "batch fast bin"], Float[Tensor, "batch fast bin"]]:
         """Log magnitudes and angles (radians) of the spectra that features stand for."""
         level, angle = self.head(self.decoder(features)).float().chunk(2, dim=-1)
-        return level.clamp(-18, 3), angle
+        return (level + self.shape_out(features).float()).clamp(-18, 3), angle + self._advance(level.shape[1])
+
+    def _advance(self, frames: int) -> Float[Tensor, "fast bin"]:
+        """How far a tone in the middle of each bin turns from the first frame to each, in radians.
+
+        With it a steady tone needs steady features; without it only multiples of the frame rate could be steady.
+        """
+        c, device = self.config, self.head.weight.device
+        turns = torch.arange(c.size // 2 + 1, device=device) * torch.arange(frames, device=device)[:, None] * c.hop
+        return (turns % c.size) * (2 * math.pi / c.size)
 
     @torch.no_grad()
     def align(self, signal: Signal) -> None:
-        """Start the head at the mean log magnitudes of `signal`; done once, before training."""
-        bins = self.config.size // 2 + 1
-        _ = self.head.bias[:bins].copy_(log_magnitude(self.spectra(signal)).mean((0, 1)))
+        """Start from the best linear codec for `signal`; done once, before training.
+
+        Features become the principal components of log magnitudes in bands, and magnitudes their regression on the
+        features; the networks add nothing at first and learn what is missing. From random weights they learn
+        loudness and tilt first, which drown all else.
+        """
+        spectra, c = self.spectra(signal), self.config
+        last = self.encoder[-1]
+        assert isinstance(last, nn.Linear)
+        for part in (last.weight, last.bias, self.head.weight[: c.size // 2 + 1], self.head.bias[: c.size // 2 + 1]):
+            _ = part.zero_()
+        bands = (log_magnitude(spectra) @ self.bands).reshape(-1, self.shape_in.in_features)
+        mean = bands.mean(0)
+        directions = torch.linalg.svd(bands - mean, full_matrices=False)[2][: c.slow_in]
+        _ = self.shape_in.weight.zero_()[: len(directions)].copy_(directions)
+        _ = self.shape_in.bias.copy_(-(self.shape_in.weight @ mean))
+        features = self._shape(spectra).flatten(0, 1)
+        levels = log_magnitude(spectra).reshape(len(features), -1)
+        ridge = torch.eye(c.slow_in) * (1e-3 * len(features))
+        weights = torch.linalg.solve(features.T @ features + ridge, features.T @ (levels - levels.mean(0)))
+        _ = self.shape_out.part.weight.copy_(weights.T)
+        _ = self.shape_out.part.bias.copy_(levels.mean(0))
 
     def sound(self, level: Float[Tensor, "batch fast bin"], angle: Float[Tensor, "batch fast bin"]) -> Signal:
         """The signal of drawn spectra."""
@@ -229,3 +279,14 @@ def describe(spectra: Complex[Tensor, "batch frame bin"]) -> Float[Tensor, "batc
     smooth = envelope(level - loudness)
     fine = level - loudness - smooth
     return torch.cat([fine, smooth[..., ::SPARSE], loudness / 6 + 1, compress(spectra) / 2], dim=-1)
+
+
+def band_means(bins: int, steps: int = 48) -> Float[Tensor, "bin band"]:
+    """Columns that average bins into bands: single bins at first, from bin `steps` on a share of 1/`steps` wide."""
+    edges = [0]
+    while edges[-1] < bins:
+        edges.append(min(bins, edges[-1] + max(1, round(edges[-1] / steps))))
+    columns = torch.zeros(bins, len(edges) - 1)
+    for band, (low, high) in enumerate(itertools.pairwise(edges)):
+        columns[low:high, band] = 1 / (high - low)
+    return columns

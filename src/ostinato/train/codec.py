@@ -21,6 +21,9 @@ from .loop import LoopConfig, rate
 from .state import Average, load_optimizer, optimizer_state
 
 
+ALIGN = 64
+
+
 @config
 class CodecTraining:
     """Everything that decides a codec run."""
@@ -107,7 +110,7 @@ class CodecJob:
         self.music = Excerpts(
             songs(Path(s.train), least=long_enough), samples, grid.sample_rate, s.loop.seed, gain=s.gain
         )
-        self.codec.align(self.music.batch(0, s.batch))
+        self.codec.align(self.music.batch(0, ALIGN))
         self.average = Average(self.codec, s.average)
         held = Excerpts(songs(Path(s.validation), least=long_enough), samples, grid.sample_rate, seed=1)
         self.held_out = held.batch(0, s.held_out)
