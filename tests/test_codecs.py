@@ -45,7 +45,7 @@ def test_the_default_kind_is_not_written_and_need_not_be(tmp_path: Path):
     [
         ('{"kind": "lak"}', CheckpointError, "of no kind of codec known here: 'lak'; did you mean 'lac'"),
         ('{"kind": 3}', CheckpointError, "of no kind of codec known here: '3'"),
-        ('{"kind": "lac"}', ConfigError, "LACConfig needs a value for 'grid'"),
+        ('{"kind": "lac", "gird": {}}', ConfigError, "LACConfig has no setting 'gird'; did you mean 'grid'"),
         ("[]", ConfigError, "CodecConfig needs a table of settings"),
         ("{", CheckpointError, "is not JSON"),
     ],

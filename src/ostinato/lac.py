@@ -20,13 +20,16 @@ from .windows import open_windows
 
 @config
 class LACConfig:
-    """Sizes of the codec. Strides multiply to the grid's hop, both ways; channels double with each on the way in."""
+    """Sizes of the codec. Strides multiply to the grid's hop, both ways; channels double with each on the way in.
 
-    grid: Grid = knob("the raster of tokens")
-    width_in: int = knob("channels of the encoder at the sample rate", low=1)
-    strides_in: tuple[int, ...] = knob("steps down in rate, first to last; even")
-    width_out: int = knob("channels of the decoder at the frame rate; halved with each step up", low=1)
-    strides_out: tuple[int, ...] = knob("steps up in rate, first to last; even")
+    A published file says its own sizes; the defaults only go together.
+    """
+
+    grid: Grid = knob("the raster of tokens", default=Grid(codebooks=14))
+    width_in: int = knob("channels of the encoder at the sample rate", default=64, low=1)
+    strides_in: tuple[int, ...] = knob("steps down in rate, first to last; even", default=(2, 6, 8, 8))
+    width_out: int = knob("channels of the decoder at the frame rate; halved with each step up", default=512, low=1)
+    strides_out: tuple[int, ...] = knob("steps up in rate, first to last; even", default=(8, 8, 6, 2))
     dim: int = knob("dimension of the code vectors", default=8, low=1)
     window: int = knob("frames coded at once", default=256, unit="frames", low=1)
 
