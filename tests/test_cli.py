@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from ostinato.config import knobs
 from ostinato.lm import MaskedModel
 from ostinato.pipeline import COARSE
 from ostinato.prompts import hints, presets
+from ostinato.resampling import join
 from ostinato.sampling import samplers
 from ostinato.types import Audio
 from tests.test_audiofile import BAD
@@ -85,6 +87,19 @@ def test_takes_are_numbered_and_each_has_a_seed_of_its_own(loop: Path, out: Path
     assert made["times_real_time"] > 0
 
 
+def test_kept_stretches_are_the_samples_of_the_input_unless_they_are_drawn_again(
+    loop: Path, out: Path, tiny_model: Path
+):
+    before = audiofile.read(loop).wave
+    hole = ("--hide", "inpaint:start=0.5,end=0.7")
+    for flags, silent in (((), True), (("--loop",), True), (("--redraw",), False), (("--redraw", "--loop"), False)):
+        assert vary(loop, out / "a.wav", tiny_model, *hole, *flags).exit_code == 0
+        less = audiofile.read(out / "a.wav").wave - before
+        assert less[..., RATE // 2 : 7 * RATE // 10].any()
+        assert less[..., : RATE // 2].any() != silent
+        assert less[..., 3 * RATE // 4 :].any() != silent
+
+
 def test_a_take_alone_is_the_take_among_others(loop: Path, out: Path, tiny_model: Path):
     assert vary(loop, out / "a.wav", tiny_model, "--takes", 2, "--seed", 7).exit_code == 0
     assert vary(loop, out / "b.wav", tiny_model, "--seed", 8).exit_code == 0
@@ -145,13 +160,13 @@ def test_a_loud_take_is_turned_down_and_says_so(
 ):
     from ostinato.pipeline import Pipeline
 
-    plain_vary = Pipeline.vary
+    plain_sound = Pipeline.sound
 
-    def louder(self: Pipeline, *args: Any, **more: Any) -> Any:
-        take = plain_vary(self, *args, **more)
-        return take.replace(audio=Audio(take.audio.wave / take.audio.wave.abs().max() * 2, RATE))
+    def louder(self: Pipeline, *args: Any) -> Iterator[Audio]:
+        wave = join(plain_sound(self, *args)).wave
+        yield Audio(wave / wave.abs().max() * 2, RATE)
 
-    monkeypatch.setattr(Pipeline, "vary", louder)
+    monkeypatch.setattr(Pipeline, "sound", louder)
     result = vary(loop, out / "a.wav", tiny_model)
     assert "turned down by 6.02 dB so that it does not clip" in result.stdout
     assert "gain_db" in run("info", out / "a.wav", "--json").stdout

@@ -9,6 +9,8 @@ from torch import Tensor
 from ostinato import filling
 from ostinato.errors import ConfigError
 from ostinato.filling import Stage, fill, stages
+from ostinato.lm import MaskedModel
+from ostinato.nn.attend import distances
 from ostinato.sampling import Confidence, Halton, Sampler
 from tests import tiny
 
@@ -51,6 +53,26 @@ def test_a_long_grid_is_the_same_at_any_batch_size(grid_of: Callable[..., Grid],
     one = fill(work(), codes, mask, circular=circular)
     for batch in (2, 3, 100):
         assert torch.equal(fill(work(), codes, mask, circular=circular, batch=batch), one)
+
+
+class Echo(MaskedModel):
+    """Says what the nearest cell says that it can see."""
+
+    def forward(self, codes: Tensor, mask: Tensor, *, circular: bool = False) -> Tensor:
+        apart = distances(codes.shape[-1], circular=circular).abs().float()
+        nearest = apart.masked_fill(mask[:, :1], torch.inf).argmin(-1)
+        token = codes[:, 0].gather(-1, nearest) * (~mask[:, 0]).any(-1, keepdim=True)
+        return 50.0 * torch.nn.functional.one_hot(token, 32)[:, None].expand(-1, self.config.predicted, -1, -1)
+
+
+@pytest.mark.parametrize("circular", [False, True])
+def test_what_is_made_up_goes_on_from_window_to_window(circular: bool):
+    codes = torch.full((1, 6, 150), 5)
+    mask = torch.ones_like(codes, dtype=torch.bool)
+    mask[..., :3] = False
+    parts = stages(Echo(tiny.COARSE), tiny.model(tiny.FINE), {"coarse": Confidence(), "fine": Confidence()}, 0)
+    filled = fill(parts[:1], codes.masked_fill(mask, 0), mask, circular=circular, batch=9)
+    assert bool((filled[:, :4] == 5).all())
 
 
 def test_windows_that_need_not_wait_are_filled_at_once(grid_of: Callable[..., Grid]):

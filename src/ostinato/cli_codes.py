@@ -11,7 +11,8 @@ import torch
 from . import audiofile, codesfile
 from .cli_common import Watch, as_json, model_option, output, progress, show, sound, spare
 from .errors import CheckpointError
-from .pipeline import file_pieces, load
+from .longplay import file_pieces
+from .pipeline import load
 from .types import Codes, CodesStream
 
 PART = 1024

@@ -189,7 +189,8 @@ def _again(path: Path, take: dict[str, Any]) -> list[str]:
     prompt = prompt_flags(Prompt.load(take["prompt"]))
     seed = ["--seed", str(take["seed"])]
     cut = ["--cut", str(take["cut"])] if "cut" in take else []
-    flags = [*prompt, *seed, *_coarse_flags(coarse), "--fine", _fine_text(fine), *cut]
+    ways = [f"--{way}" for way in ("redraw", "loop") if take.get(way)]
+    flags = [*prompt, *seed, *_coarse_flags(coarse), "--fine", _fine_text(fine), *cut, *ways]
     return ["ostinato", "vary", take["input"]["name"], "-o", path.name, *flags, *model]
 
 

@@ -29,11 +29,11 @@ from .cli_common import (
 from .config import knobs, parse, parse_named, unparse_named
 from .config import load as load_settings
 from .errors import MissingPartError, OstinatoError
-from .pipeline import COARSE, FINE, Pipeline, load
+from .longplay import vary_file
+from .pipeline import COARSE, FINE, Draft, Pipeline, load
 from .prompts import Clip, Prompt, preset
 from .resampling import samples_at
 from .sampling import Sampler, samplers
-from .types import Audio, Take
 
 USUAL = "medium variation"
 LOOP = Path(__file__).parent / "assets" / "loop.flac"
@@ -47,7 +47,7 @@ class Job:
     """
 
     sound: Path
-    audio: Audio
+    facts: audiofile.Facts
     model: str
     pipeline: Pipeline
     prompt: Prompt
@@ -55,19 +55,22 @@ class Job:
     fine: Sampler = FINE
     deadline: float | None = None
     cut: int | None = None
+    redraw: bool = False
+    loop: bool = False
 
     @property
     def clip(self) -> Clip:
         grid = self.pipeline.grid
-        return Clip(grid, samples_at(self.audio.samples, self.audio.sample_rate, grid.sample_rate))
+        samples = samples_at(self.facts.samples, self.facts.sample_rate, grid.sample_rate)
+        return Clip(grid, samples, circular=self.loop)
 
-    def take(self, seed: int, budget: Budget, watch: Watch) -> Take:
-        """One take, within its budget."""
-        return self.pipeline.vary(
-            self.audio, self.prompt, seed=seed, sampler=self.coarse, finisher=self.fine, budget=budget, watch=watch
-        )
+    def take(self, target: Path, seed: int, budget: Budget, watch: Watch) -> tuple[Draft, float]:
+        """One take, within its budget, as a file; and by how many dB it was turned down."""
+        how = {"sampler": self.coarse, "finisher": self.fine, "redraw": self.redraw, "loop": self.loop}
+        limits = {"seed": seed, "budget": budget, "watch": watch}
+        return vary_file(self.pipeline, self.sound, target, self.prompt, about=self.about, **how, **limits)
 
-    def about(self, take: Take) -> dict[str, Any]:
+    def about(self, take: Draft) -> dict[str, Any]:
         """What a take's file tells of its making."""
         return {
             "ostinato": metadata.version("ostinato"),
@@ -100,6 +103,8 @@ class Job:
 )
 @click.option("--deadline", metavar="TIME", help="As many steps as fit, such as 1.8s or 900ms, for each take.")
 @click.option("--cut", type=int, metavar="PASS", help="The pass that fills all that is left; Ctrl-C makes one.")
+@click.option("--redraw", is_flag=True, help="Let the codec draw what is kept, too, in place of the original samples.")
+@click.option("--loop", is_flag=True, help="SOUND goes round: make the end of each take meet its start.")
 @model_option
 @click.option("--plot", "picture", type=click.Path(path_type=Path), help="A picture to draw: .png, .svg or .pdf.")
 @as_json
@@ -117,10 +122,11 @@ def vary(sound: Path, out: Path, named: str | None, keep: Sequence[str], hide: S
     if flags["picture"] is not None:
         _ = plot.check(flags["picture"])
     limits = limits_of(flags)
-    job = _job(sound, flags["model"], prompt, coarse=coarse_of(flags), fine=fine_of(flags["fine"]), **limits)
+    how = {"coarse": coarse_of(flags), "fine": fine_of(flags["fine"]), "redraw": flags["redraw"], "loop": flags["loop"]}
+    job = _job(sound, flags["model"], prompt, **how, **limits)
     takes, made = _make(job, targets, flags["seed"])
     if flags["picture"] is not None:
-        made["plot"] = _draw(job, takes, flags["picture"])
+        made["plot"] = _draw(job, takes, targets, flags["picture"])
     _tell(made, json_wanted=flags["as_json"])
 
 
@@ -138,10 +144,11 @@ def demo(out: Path, model: str, as_json: bool) -> None:
     except OSError as error:
         raise OstinatoError(f"cannot write to {out}: {error.strerror}") from None
     job = _job(loop, model, preset(USUAL))
-    takes, made = _make(job, [out / "take-1.wav", out / "take-2.wav"], seed=1)
+    targets = [out / "take-1.wav", out / "take-2.wav"]
+    takes, made = _make(job, targets, seed=1)
     made = {"input": str(loop), **made}
     try:
-        made["plot"] = _draw(job, takes, out / "picture.png")
+        made["plot"] = _draw(job, takes, targets, out / "picture.png")
     except MissingPartError as error:
         made["missing"] = str(error)
     _tell(made, json_wanted=as_json)
@@ -201,25 +208,24 @@ def numbered(out: Path, takes: int) -> list[Path]:
 
 
 def _job(sound: Path, model: str, prompt: Prompt, **how: Any) -> Job:
-    job = Job(sound, audiofile.read(sound), model, load(model), prompt, **how)
+    job = Job(sound, audiofile.info(sound), model, load(model), prompt, **how)
     _ = prompt.mask(job.clip)
     return job
 
 
-def _make(job: Job, targets: Sequence[Path], seed: int) -> tuple[list[Take], dict[str, Any]]:
+def _make(job: Job, targets: Sequence[Path], seed: int) -> tuple[list[Draft], dict[str, Any]]:
     takes, rows, start, stopped = [], [], time.perf_counter(), False
     with progress() as watch:
         for number, target in enumerate(targets):
             tell = _numbered_watch(watch, number + 1, len(targets))
             budget = Budget(job.deadline, cut=job.cut)
             with interruptible(budget.stop):
-                take = job.take(seed + number, budget, tell)
-                gain = audiofile.write(target, take.audio, about=job.about(take))
+                take, gain = job.take(target, seed + number, budget, tell)
             takes.append(take)
             rows.append({"path": str(target), "seed": take.seed, "gain_db": round(gain, 2), **_passes(take)})
             if stopped := budget.stopped:
                 break
-    took, seconds = time.perf_counter() - start, job.audio.seconds
+    took, seconds = time.perf_counter() - start, job.facts.seconds
     return takes, {
         "takes": rows,
         "model": job.model,
@@ -232,7 +238,7 @@ def _make(job: Job, targets: Sequence[Path], seed: int) -> tuple[list[Take], dic
     }
 
 
-def _passes(take: Take) -> dict[str, Any]:
+def _passes(take: Draft) -> dict[str, Any]:
     """The steps that a take's samplers were given, where they have any, and the cut."""
     steps = {stage: take.settings[stage].get("steps") for stage in ("coarse", "fine")}
     return {"steps": steps, "cut": take.settings.get("cut")}
@@ -243,9 +249,10 @@ def _numbered_watch(watch: Watch, number: int, takes: int) -> Watch:
     return lambda stage, done, total: watch(f"{name}{stage}", done, total)
 
 
-def _draw(job: Job, takes: Sequence[Take], path: Path) -> str:
+def _draw(job: Job, drafts: Sequence[Draft], targets: Sequence[Path], path: Path) -> str:
     words = ", " + " ".join(prompt_flags(job.prompt))
-    return str(plot.picture(path, job.audio, takes[0].mask[0], takes, job.pipeline.grid, prompt=words))
+    takes = [draft.take(audiofile.read(target)) for draft, target in zip(drafts, targets, strict=False)]
+    return str(plot.picture(path, audiofile.read(job.sound), takes[0].mask[0], takes, job.pipeline.grid, prompt=words))
 
 
 def _tell(made: dict[str, Any], *, json_wanted: bool) -> None:

@@ -13,7 +13,6 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from .audiofile import Reader
 from .budget import Budget
 from .checkpoint import digest, load_codec, read_config, restore
 from .circle import decode_circle, encode_circle
@@ -32,7 +31,6 @@ from .sampling import Confidence, Sampler, samplers
 from .splice import Turn, carried, spliced, turns
 from .types import Audio, Codes, CodesStream, Grid, Mask, Take
 
-PIECE = 1 << 18
 PROBE = 192
 PART = 1024
 LONGEST_CIRCLE = 600
@@ -53,7 +51,7 @@ class Draft:
 
     def take(self, audio: Audio) -> Take:
         """The take, once it has a sound."""
-        return Take(audio, self.codes, self.mask, self.seed, self.settings, self.model)
+        return Take(audio, self.codes.long(), self.mask, self.seed, self.settings, self.model)
 
 
 @dataclass(frozen=True)
@@ -273,23 +271,13 @@ class Pipeline:
     def _seconds_to_decode(self, codes: Codes, clock: Callable[[], float]) -> float:
         """How long it will take to decode, as a short piece tells, and a quarter more for what else is left."""
         piece, began = codes[..., :PROBE], clock()
-        _ = self.codec.decode(piece, piece.shape[-1] * self.grid.hop)
+        _ = self.codec.decode(piece.long(), piece.shape[-1] * self.grid.hop)
         return 1.25 * (clock() - began) * codes.shape[-1] / piece.shape[-1]
 
 
 def _check_shape(piece: Audio) -> None:
     if piece.wave.shape[0] != 1 or piece.channels > 2:
         raise AudioError(f"a sound must have one or two channels, got shape {tuple(piece.wave.shape)}")
-
-
-def file_pieces(path: Path) -> Callable[[], Iterator[Audio]]:
-    """Pieces of a sound file, for `Pipeline.encode_blocks`."""
-
-    def pieces() -> Iterator[Audio]:
-        with Reader(path) as reader:
-            yield from reader.blocks(PIECE)
-
-    return pieces
 
 
 def load(model: str | Path = "default") -> Pipeline:
