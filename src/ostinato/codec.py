@@ -139,6 +139,7 @@ class SpectralCodec(nn.Module):
         )
         self.head = nn.Linear(c.fast_out, 2 * bins)
         self.shape_out = Split(c.slow_in, bins, c.factor)
+        _ = nn.init.constant_(self.shape_out.part.bias, -6.0)
 
     @property
     def grid(self) -> Grid:

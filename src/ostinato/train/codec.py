@@ -20,7 +20,6 @@ from ..types import Signal
 from .loop import LoopConfig, rate
 from .state import Average, load_optimizer, optimizer_state
 
-
 ALIGN = 64
 
 
