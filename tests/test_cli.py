@@ -100,6 +100,26 @@ def test_kept_stretches_are_the_samples_of_the_input_unless_they_are_drawn_again
         assert less[..., 3 * RATE // 4 :].any() != silent
 
 
+@pytest.mark.parametrize("flags", [(), ("--loop",)])
+def test_loud_inventions_do_not_turn_the_original_samples_down(
+    loop: Path, out: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...]
+):
+    from ostinato.pipeline import Pipeline
+
+    plain_decode = Pipeline.decode_blocks
+
+    def louder(self: Pipeline, *args: Any) -> Iterator[Audio]:
+        for piece in plain_decode(self, *args):
+            yield Audio(piece.wave * 1000, piece.sample_rate)
+
+    monkeypatch.setattr(Pipeline, "decode_blocks", louder)
+    made = data(vary(loop, out / "a.wav", tiny_model, "--hide", "inpaint:start=0.5,end=0.7", "--json", *flags))
+    assert made["takes"][0]["gain_db"] == 0
+    after, before = (audiofile.read(path).wave for path in (out / "a.wav", loop))
+    assert torch.equal(after[..., : RATE // 2], before[..., : RATE // 2])
+    assert float(after.abs().max()) > 0.95
+
+
 def test_a_take_alone_is_the_take_among_others(loop: Path, out: Path, tiny_model: Path):
     assert vary(loop, out / "a.wav", tiny_model, "--takes", 2, "--seed", 7).exit_code == 0
     assert vary(loop, out / "b.wav", tiny_model, "--seed", 8).exit_code == 0

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from ostinato.errors import AudioError
-from ostinato.level import TARGET, circular_gain, level_gain
+from ostinato.level import PEAK, TARGET, circular_gain, level_gain, limited, limited_circle
+from ostinato.resampling import join
 from ostinato.types import Audio
 
 
@@ -86,3 +87,46 @@ def test_silence_peaks_and_short_circles_have_a_gain_too():
     assert circular_gain(Audio(torch.full((1, 1, 1), 0.5), 44100)) <= 0.99 / 0.5
     with pytest.raises(AudioError, match="must be one sound"):
         _ = circular_gain(Audio(torch.zeros(2, 1, 9), 44100))
+
+
+def bursts(rate: int = 44100) -> Audio:
+    """Soft noise, with three moments that pass full scale: at the start, in the middle, at the end."""
+    audio = noise(2, 0.05, channels=2)
+    for place in (0, 30_000, audio.samples - 1):
+        audio.wave[:, 0, place] = 3.0
+    return Audio(audio.wave, rate)
+
+
+@pytest.mark.parametrize("rate", [1000, 44100, 192_000])
+def test_peaks_come_down_and_what_is_far_from_them_stays(rate: int):
+    audio, reach = bursts(rate), 4 * round(0.005 * rate) + 1
+    wave = join(limited([audio])).wave
+    assert wave.shape == audio.wave.shape
+    assert float(wave.abs().max()) <= PEAK + 1e-6
+    far = slice(reach, min(30_000 - reach, 40_000))
+    torch.testing.assert_close(wave[..., far], audio.wave[..., far], rtol=1e-5, atol=0)
+    ratio = wave / audio.wave
+    torch.testing.assert_close(ratio[:, 0], ratio[:, 1], rtol=1e-4, atol=1e-5)
+
+
+def test_limiting_is_smooth_and_does_not_depend_on_the_cut():
+    audio = bursts()
+    gain = join(limited([audio])).wave[0, 0] / audio.wave[0, 0]
+    assert float(gain.diff().abs().max()) < 0.02
+    for size in (999, 70_000):
+        assert torch.equal(join(limited(pieces(audio, size))).wave, join(limited([audio])).wave)
+
+
+def test_a_sound_without_peaks_is_left_as_it_is():
+    audio = noise(1, 0.05)
+    assert torch.equal(join(limited([audio])).wave, audio.wave)
+    assert torch.equal(limited_circle(audio).wave, audio.wave)
+    assert list(limited([])) == []
+
+
+def test_a_circle_is_limited_the_same_wherever_it_was_cut_open():
+    audio = bursts()
+    whole = limited_circle(audio)
+    turned = limited_circle(Audio(audio.wave.roll(100, -1), 44100))
+    torch.testing.assert_close(turned.wave, whole.wave.roll(100, -1))
+    assert float(whole.wave.abs().max()) <= PEAK + 1e-6

@@ -139,3 +139,10 @@ def test_a_fade_starts_with_the_one_and_ends_with_the_other_and_is_never_louder_
 def test_a_fade_from_silence_is_finite():
     assert torch.isfinite(crossfade(torch.zeros(1, 1, 50), noise(1, 1, 50))).all()
     assert not crossfade(torch.zeros(1, 1, 50), torch.zeros(1, 1, 50)).any()
+
+
+def test_a_fade_is_never_louder_than_the_louder_of_both_or_full_scale():
+    one, other = torch.ones(1, 1, 20), torch.ones(1, 1, 20) * torch.tensor([1.0, -1.0]).repeat(10)
+    wave = torch.cat([p.wave for p in spliced([Audio(one, 8000)], [Audio(other, 8000)], [Turn(Voice.LEAVE, 20)])], -1)
+    assert float(crossfade(one, other).abs().max()) > 1.3
+    assert float(wave.abs().max()) == 1.0

@@ -22,13 +22,13 @@ from .config import plain
 from .dsp import left_right, mid_side
 from .errors import AudioError, CheckpointError
 from .filling import Progress, fill, stages
-from .level import circular_gain, level_gain
+from .level import circular_gain, level_gain, limited, limited_circle
 from .lm import LMConfig, MaskedModel
 from .models import PARTS, fingerprint, folder_of
 from .prompts import Clip, Prompt
 from .resampling import join, resampled, samples_at
 from .sampling import Confidence, Sampler, samplers
-from .splice import Turn, carried, spliced, turns
+from .splice import Turn, Voice, carried, spliced, turns
 from .types import Audio, Codes, CodesStream, Grid, Mask, Take
 
 PROBE = 192
@@ -246,14 +246,19 @@ class Pipeline:
     def sound(self, draft: "Draft", original: Iterable[Audio]) -> Iterator[Audio]:
         """The sound of a take piece by piece, in flat memory unless it is a loop.
 
-        `original` is the sound that it was made from, in pieces; with `redraw` it is not looked at.
+        `original` is the sound that it was made from, in pieces; with `redraw` it is not looked at. Where original
+        samples are carried, what is made is limited to full scale, so that no one need turn the originals down.
         """
         origin = draft.origin
         made = self.decode_blocks((part.long() for part in draft.codes.split(PART, dim=-1)), origin)
         if draft.settings["redraw"]:
             return made
+        plan = self._turns(draft.mask[0], origin)
+        if not any(turn.voice is Voice.ORIGINAL for turn in plan):
+            return made
+        made = map(limited_circle, made) if origin.circular else limited(made)
         pieces = (Audio(piece.wave.float(), piece.sample_rate) for piece in original)
-        return spliced(pieces, made, self._turns(draft.mask[0], origin))
+        return spliced(pieces, made, plan)
 
     def _turns(self, mask: Bool[Tensor, "codebook frame"], origin: Origin) -> list[Turn]:
         """Whose samples each stretch of a take has; a frame is `over / under` samples long."""

@@ -127,7 +127,9 @@ def _mixed(voice: Voice, original: Wave, made: Wave) -> Wave:
         return original
     if voice is Voice.MADE:
         return made
-    return crossfade(original, made) if voice is Voice.LEAVE else crossfade(made, original)
+    faded = crossfade(original, made) if voice is Voice.LEAVE else crossfade(made, original)
+    loudest = max(1.0, float(original.abs().max()), float(made.abs().max()))
+    return faded.clamp(-loudest, loudest)
 
 
 class _Tap:
