@@ -10,8 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ..checkpoint import read_config, restore, save
-from ..codec import CodecConfig, SpectralCodec
+from ..checkpoint import load_codec, save
 from ..config import config, knob
 from ..data import draw
 from ..errors import ConfigError
@@ -86,8 +85,7 @@ class LMJob:
 
     def __init__(self, settings: LMTraining) -> None:
         self.settings = s = settings
-        codec = SpectralCodec(read_config(Path(s.codec), CodecConfig))
-        restore(Path(s.codec), codec)
+        codec = load_codec(Path(s.codec))
         with torch.random.fork_rng():
             _ = torch.manual_seed(s.loop.seed)
             self.model = MaskedModel(s.model)

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from ..checkpoint import read_config
-from ..codec import CodecConfig
+from ..checkpoint import read_codec_config
 from ..errors import ConfigError
 from ..lm import LMConfig
 from .codec import CodecTraining
@@ -23,14 +22,14 @@ def codec() -> CodecTraining:
 
 def coarse(codec: Path) -> LMTraining:
     """The default coarse model: 7.6 M parameters, codebooks 0 to 3, 20,000 steps of 16 excerpts of 5 s."""
-    grid = read_config(codec, CodecConfig).grid
+    grid = read_codec_config(codec).grid
     model = LMConfig(codebooks=COARSE, vocabulary=grid.vocabulary, width=320, layers=6, heads=5)
     return LMTraining(model=model, codec=str(codec), loop=LoopConfig(validate_every=250))
 
 
 def fine(codec: Path) -> LMTraining:
     """The default fine model: 4.4 M parameters, codebooks from 4 up, 20,000 steps of 16 excerpts of 3 s."""
-    grid = read_config(codec, CodecConfig).grid
+    grid = read_codec_config(codec).grid
     if grid.codebooks <= COARSE:
         raise ConfigError(f"a fine model needs a codec of more than {COARSE} codebooks, got {grid.codebooks}")
     model = LMConfig(codebooks=grid.codebooks, given=COARSE, vocabulary=grid.vocabulary, width=224, layers=5, heads=7)

@@ -11,8 +11,8 @@ from jaxtyping import Int
 from safetensors import safe_open
 from torch import Tensor
 
-from ..checkpoint import digest, read_config, read_tensors, restore, write_tensors
-from ..codec import CodecConfig, SpectralCodec
+from ..checkpoint import digest, load_codec, read_tensors, write_tensors
+from ..codec import Codec
 from ..data import Song, draw, songs
 from ..dsp import mid_side
 from ..errors import TrainingError
@@ -38,15 +38,13 @@ def tokens(
     mark = f"{digest(codec)} {folder.resolve()} {longest:g}"
     if cache.is_file() and _mark(cache) == mark:
         return read_tensors(cache)
-    settings = read_config(codec, CodecConfig)
-    coder = SpectralCodec(settings)
-    restore(codec, coder)
+    coder = load_codec(codec)
     found: dict[str, Tensor] = {}
     music = songs(folder)
     for number, song in enumerate(music):
         if watch is not None:
             watch(song.path.name, number, len(music))
-        found |= _encode(song, folder, coder.eval(), longest)
+        found |= _encode(song, folder, coder, longest)
     cache.parent.mkdir(parents=True, exist_ok=True)
     write_tensors(cache, found, {"mark": mark})
     return found
@@ -57,7 +55,7 @@ def _mark(cache: Path) -> str:
         return (file.metadata() or {}).get("mark", "")
 
 
-def _encode(song: Song, folder: Path, coder: SpectralCodec, longest: float) -> dict[str, Int[Tensor, "codebook frame"]]:
+def _encode(song: Song, folder: Path, coder: Codec, longest: float) -> dict[str, Int[Tensor, "codebook frame"]]:
     if song.sample_rate != coder.grid.sample_rate:
         raise TrainingError(
             f"{song.path} is at {song.sample_rate} Hz, not at the codec's {coder.grid.sample_rate}; prepare the folder"
