@@ -29,7 +29,7 @@ def vary_file(
 ) -> tuple[Draft, float]:
     """`Pipeline.vary` from file to file; the sound is the same to the bit.
 
-    Memory grows by the tokens only, which is 30 MB an hour of stereo; a loop is held as a whole.
+    Memory grows with the tokens only, by some 30 MB an hour of stereo; a loop is held as a whole.
 
     Args:
         pipeline: what makes the take.

@@ -17,10 +17,12 @@ from dataclasses import dataclass
 from enum import Enum
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from .types import Audio, Wave
+from .windows import around
 
 LONGEST_REDRAWN = 2
 PIECE = 1 << 16
@@ -49,13 +51,11 @@ def carried(hidden: Bool[Tensor, "codebook frame"], *, circular: bool = False) -
     On a circle a run may pass from the last frame to the first.
     """
     kept = ~hidden.any(0)
-    frames, window = len(kept), LONGEST_REDRAWN + 1
     if bool(kept.all()):
         return kept
-    at = torch.arange(frames)[:, None] + torch.arange(-window + 1, window)
-    inside = torch.ones_like(at, dtype=torch.bool) if circular else (at >= 0) & (at < frames)
-    around = kept[at % frames] & inside
-    return around.unfold(1, window, 1).all(-1).any(-1)
+    beside = around(kept, LONGEST_REDRAWN) if circular else F.pad(kept, (LONGEST_REDRAWN, LONGEST_REDRAWN))
+    runs = beside.unfold(0, LONGEST_REDRAWN + 1, 1).all(-1)
+    return runs.unfold(0, LONGEST_REDRAWN + 1, 1).any(-1)
 
 
 def turns(
