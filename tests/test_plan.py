@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ostinato.errors import ConfigError
-from ostinato.plan import Windows, batches
+from ostinato.plan import Windows, batches, joins
 
 SPAN, OVERLAP = 16, 4
 
@@ -89,6 +89,15 @@ def test_the_ends_of_a_circle_are_neighbours():
     assert batches(Windows(48, SPAN, OVERLAP, circular=True), everywhere(48), everywhere(48, False), 9) == [
         [0, 24], [12, 36],
     ]  # fmt: skip
+
+
+def test_joins_lie_where_one_window_ends_what_another_began():
+    line, circle = Windows(40, SPAN, OVERLAP), Windows(36, SPAN, OVERLAP, circular=True)
+    assert line.starts() == [0, 12, 24]
+    assert joins(line, [[0], [12], [24]]) == [16, 28]
+    assert joins(line, [[0, 24], [12]]) == [16, 24]
+    assert joins(circle, [[0], [12], [24]]) == [0, 16, 28]
+    assert joins(Windows(9, SPAN, OVERLAP), [[0]]) == []
 
 
 def test_windows_that_cannot_be_are_refused():

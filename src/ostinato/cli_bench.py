@@ -2,18 +2,23 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
+from . import audiofile
 from .bench import COLUMNS, STAGES, STEPS, Score, as_csv, course, known_scores, ladder, report, run
 from .chart import chart
-from .cli_common import as_json, progress, show, table
-from .cli_evaluate import shared
+from .cli_common import as_json, model_option, progress, show, table
+from .cli_evaluate import SPLIT, shared
+from .cli_vary import LOOP
 from .config import parse_named
 from .errors import ConfigError, MissingPartError, OstinatoError
 from .evaluate.card import read_figures, write
+from .evaluate.passages import passages
+from .evaluate.seams import loop_seams, window_seams
 from .pipeline import load
 from .prompts import Prompt
 from .sampling import samplers
@@ -78,6 +83,28 @@ def steps(names: Sequence[str], steps: str, out: Path, model: str, scorer: str |
     found = report(on.setting, music, scores)
     text = table([COLUMNS, *(_cells(score) for score in [music, *scores])], indent="")
     show(found | {"folder": str(out)}, "\n".join([text, *drawn]), json_wanted=options["as_json"])
+
+
+@bench.command()
+@model_option
+@click.option("--split-dir", default=SPLIT, show_default=True, help="Folder of held-out music.")
+@click.option("--passages", "count", type=click.IntRange(min=1), default=8, show_default=True, help="How many to vary.")
+@click.option("--seconds", type=float, default=30.0, show_default=True, help="Length of a passage.")
+@click.option("--loop", type=Path, default=LOOP, help="A loop to vary.  [default: the one that ships]")
+@click.option("--keep", multiple=True, default=("periodic:period=7",), show_default=True, help="Hints to keep.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which passages and takes.")
+@as_json
+def seams(model: str, split_dir: str, loop: Path, keep: Sequence[str], seed: int, **options: Any) -> None:
+    """Spectral flux and sample jump where windows meet and where loops meet themselves; 1 is as anywhere."""
+    pipeline, prompt = load(model), Prompt.of(keep=keep)
+    turned = audiofile.read(loop)
+    found = passages(Path(split_dir), options["count"], options["seconds"], seed, pipeline.grid.sample_rate)
+    with progress() as watch:
+        scores = window_seams(pipeline, [each.audio for each in found], prompt, seed, watch)
+        scores += loop_seams(pipeline, turned, prompt, seed, watch)
+    rows = [(each.what, str(each.joins), f"{each.flux:.2f}", f"{each.jump:.2f}") for each in scores]
+    text = table([("where", "joins", "flux", "jump"), *rows], indent="")
+    show({"model": pipeline.hash, "scores": [asdict(each) for each in scores]}, text, json_wanted=options["as_json"])
 
 
 def numbers(text: str) -> list[int]:

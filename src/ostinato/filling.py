@@ -89,14 +89,17 @@ def fill(
     return codes.roll(turned, -1)
 
 
+def order(part: slice, mask: Mask, windows: Windows, most: int = 1) -> list[list[int]]:
+    """The starts of the windows in which codebooks `part` are filled, batch by batch."""
+    return batches(windows, mask[:, part].any(1).any(0), mask[:, : part.stop].all(1).any(0), most)
+
+
 def _fill_stage(
     stage: Stage, codes: Codes, mask: Mask, windows: Windows, most: int, budget: Budget, watch: Progress | None
 ) -> None:
     """Fill a stage's codebooks, in place; each window sees what those before it filled."""
     part = stage.part
-    blind = mask[:, : part.stop].all(1).any(0)
-    plan = batches(windows, mask[:, part].any(1).any(0), blind, most)
-    jobs = [_Job(stage, codes, mask, windows, starts) for starts in plan]
+    jobs = [_Job(stage, codes, mask, windows, starts) for starts in order(part, mask, windows, most)]
     if jobs and budget.timed:
         jobs[0].ask = remembered(jobs[0].ask)
     sampler = budget.plan(

@@ -7,6 +7,7 @@ passage. All this depends on the grid alone and not on how many windows are fill
 """
 
 import itertools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -101,6 +102,18 @@ def batches(
         else:
             found.append([start])
     return found
+
+
+def joins(windows: Windows, order: Iterable[Sequence[int]]) -> list[int]:
+    """The frames at which what one window has filled meets what another has, for windows filled in such an order."""
+    owner = torch.full((windows.frames,), -1)
+    for start in itertools.chain.from_iterable(order):
+        places = windows.places(start)
+        owner[places] = torch.where(owner[places] < 0, start, owner[places])
+    before = owner.roll(1)
+    if not windows.circular:
+        before[0] = owner[0]
+    return (owner != before).nonzero().flatten().tolist()
 
 
 def _longest(row: Bool[Tensor, " frame"]) -> int:
