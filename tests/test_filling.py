@@ -123,6 +123,8 @@ def test_another_seed_fills_otherwise_and_what_was_given_is_left_alone(grid_of: 
     assert torch.equal(codes, before)
 
 
-def test_a_batch_of_no_windows_is_refused(grid_of: Callable[..., Grid]):
+def test_a_line_that_is_turned_and_a_batch_of_no_windows_are_refused(grid_of: Callable[..., Grid]):
+    with pytest.raises(ConfigError, match="only a loop can be turned, got turned=3"):
+        _ = fill(work(), *grid(grid_of, 40), turned=3)
     with pytest.raises(ConfigError, match="at least 1 window, got 0"):
         _ = fill(work(), *grid(grid_of, 40), batch=0)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from .budget import Budget, remembered
+from .errors import ConfigError
 from .lm import MaskedModel
 from .plan import Windows, batches
 from .sampling import Noise, Sampler, derive
@@ -79,8 +80,10 @@ def fill(
         watch: called as `watch(stage, passes done, passes in all)`.
 
     Raises:
-        ConfigError: `batch` is below 1.
+        ConfigError: `batch` is below 1, or what is not circular was turned.
     """
+    if turned and not circular:
+        raise ConfigError(f"only a loop can be turned, got turned={turned} for a sound with two ends")
     spent = budget or Budget()
     codes, mask = codes.roll(-turned, -1), mask.roll(-turned, -1)
     windows = Windows(codes.shape[-1], SPAN, OVERLAP, circular=circular)
