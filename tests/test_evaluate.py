@@ -28,7 +28,7 @@ class Steps:
     """A codec that holds one sample of every hop, four times finer with each codebook."""
 
     grid = Grid(sample_rate=RATE, hop=4, codebooks=5, vocabulary=4)
-    reach = 0
+    reach, period = 0, 1
 
     def encode(self, signal: Tensor) -> Tensor:
         held = torch.nn.functional.pad(signal, (0, -signal.shape[-1] % 4))[:, ::4]

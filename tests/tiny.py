@@ -27,12 +27,10 @@ FINE = LMConfig(codebooks=6, given=4, vocabulary=32, width=32, layers=1, heads=2
 
 
 def codec(settings: CodecConfig = CODEC, seed: int = 0) -> SpectralCodec:
-    """A codec with random weights, about as loud as soft noise."""
+    """A codec with random weights."""
     with torch.random.fork_rng():
         _ = torch.manual_seed(seed)
-        made = SpectralCodec(settings)
-        made.align(0.03 * torch.randn(1, 8 * settings.grid.hop))
-        return made.eval().requires_grad_(False)
+        return SpectralCodec(settings).eval().requires_grad_(False)
 
 
 def model(settings: LMConfig = COARSE, seed: int = 0) -> MaskedModel:

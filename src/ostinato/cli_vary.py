@@ -32,7 +32,6 @@ from .errors import MissingPartError, OstinatoError
 from .longplay import vary_file
 from .pipeline import COARSE, FINE, Draft, Pipeline, load
 from .prompts import Clip, Prompt, preset
-from .resampling import samples_at
 from .sampling import Sampler, samplers
 
 USUAL = "medium variation"
@@ -60,9 +59,7 @@ class Job:
 
     @property
     def clip(self) -> Clip:
-        grid = self.pipeline.grid
-        samples = samples_at(self.facts.samples, self.facts.sample_rate, grid.sample_rate)
-        return Clip(grid, samples, circular=self.loop)
+        return self.pipeline.clip(self.facts.samples, self.facts.sample_rate, loop=self.loop)
 
     def take(self, target: Path, seed: int, budget: Budget, watch: Watch) -> tuple[Draft, float]:
         """One take, within its budget, as a file; and by how many dB it was turned down."""

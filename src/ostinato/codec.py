@@ -38,6 +38,14 @@ class Codec(Protocol):
         """Frames on either side that a code or a sample can depend on."""
         ...
 
+    @property
+    def period(self) -> int:
+        """Frames after which time is alike: a circle turned by a multiple of it is drawn the same, turned.
+
+        By other numbers of frames, phases may change.
+        """
+        ...
+
     def encode(self, signal: Signal) -> Codes:
         """The codes of each row: `grid.frames_of(samples)` frames of `grid.codebooks` tokens."""
         ...
@@ -97,6 +105,11 @@ class CodecConfig:
         return self.grid.hop // self.hop
 
     @property
+    def period(self) -> int:
+        """Token frames in which a tone in the middle of any bin makes whole turns."""
+        return self.size // math.gcd(self.size, self.grid.hop)
+
+    @property
     def context(self) -> int:
         """Token frames on either side that can reach a result, in the encoder or the decoder."""
         reach = self.kernel // 2
@@ -148,6 +161,10 @@ class SpectralCodec(nn.Module):
     @property
     def reach(self) -> int:
         return self.config.context
+
+    @property
+    def period(self) -> int:
+        return self.config.period
 
     def vectors(self) -> Float[Tensor, "codebook vocab dim"]:
         """The code vectors of every codebook."""

@@ -86,6 +86,10 @@ class LAC(nn.Module):
     def reach(self) -> int:
         return max(self.config.context_in, self.config.context_out)
 
+    @property
+    def period(self) -> int:
+        return 1
+
     def vectors(self) -> Float[Tensor, "codebook vocab dim"]:
         """The code vectors of every codebook."""
         return torch.stack([level.codebook.detach() for level in self.quantizer.levels])

@@ -74,6 +74,11 @@ class Pipeline:
     def grid(self) -> Grid:
         return self.codec.grid
 
+    def clip(self, samples: int, sample_rate: int, *, loop: bool = False) -> Clip:
+        """What hints may know of a sound of so many samples at a rate."""
+        there = samples_at(samples, sample_rate, self.grid.sample_rate)
+        return Clip(self.grid, there, self.grid.frames_around(there, self.codec.period) if loop else None)
+
     def encode(self, audio: Audio, *, circular: bool = False) -> tuple[Codes, Origin]:
         """The codes of a sound (one row mono; mid and side stereo), and what `decode` needs to give it back.
 
@@ -89,7 +94,7 @@ class Pipeline:
         if audio.seconds > LONGEST_CIRCLE:
             raise AudioError(f"a loop may last at most {LONGEST_CIRCLE} s, got {audio.seconds:.1f} s")
         gain = circular_gain(audio)
-        frames = self.grid.frames_around(samples_at(audio.samples, audio.sample_rate, self.grid.sample_rate))
+        frames = self.clip(audio.samples, audio.sample_rate, loop=True).frames
         codes = encode_circle(self.codec, mid_side(audio.wave[0].float() * gain), frames)
         return codes, self._origin(audio, audio.samples, gain, circular=True)
 
@@ -224,8 +229,8 @@ class Pipeline:
     ) -> "Draft":
         """The tokens of a take of a sound that has been encoded; the rest as in `vary`."""
         spent = budget or Budget()
-        samples = samples_at(origin.samples, origin.sample_rate, self.grid.sample_rate)
-        mask = prompt.mask(Clip(self.grid, samples, circular=origin.circular))[None].expand_as(codes)
+        clip = self.clip(origin.samples, origin.sample_rate, loop=origin.circular)
+        mask = prompt.mask(clip)[None].expand_as(codes)
         how = {"coarse": sampler or COARSE, "fine": finisher or FINE}
         if spent.timed:
             spent.reserve(self._seconds_to_decode(codes, spent.clock))

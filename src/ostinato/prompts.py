@@ -19,7 +19,7 @@ from .types import Grid
 class Clip:
     """What hints know of the music: its grid and its length, never its tokens.
 
-    A circular clip has the nearest whole number of frames, all of one length, so that the last one meets the first.
+    A circular clip has `around` frames, all of one length, so that the last one meets the first.
 
     Raises:
         PromptError: the clip has no samples.
@@ -27,7 +27,7 @@ class Clip:
 
     grid: Grid
     samples: int
-    circular: bool = False
+    around: int | None = None
 
     def __post_init__(self) -> None:
         if self.samples < 1:
@@ -36,11 +36,11 @@ class Clip:
     @property
     def frames(self) -> int:
         """Frames that cover the clip."""
-        return self.grid.frames_around(self.samples) if self.circular else self.grid.frames_of(self.samples)
+        return self.around or self.grid.frames_of(self.samples)
 
     def frames_of(self, samples: int) -> int:
         """Frames of the clip that cover its first `samples` samples."""
-        return -(-samples * self.frames // self.samples) if self.circular else self.grid.frames_of(samples)
+        return -(-samples * self.around // self.samples) if self.around else self.grid.frames_of(samples)
 
     @property
     def seconds(self) -> float:

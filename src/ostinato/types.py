@@ -78,9 +78,10 @@ class Grid:
         """Frames that cover `samples` samples, rounded up."""
         return -(-samples // self.hop)
 
-    def frames_around(self, samples: int) -> int:
-        """Frames of a circle of `samples` samples: the nearest whole number, at least 1."""
-        return max(1, (2 * samples + self.hop) // (2 * self.hop))
+    def frames_around(self, samples: int, multiple: int = 1) -> int:
+        """Frames of a circle of `samples` samples: the nearest multiple of `multiple`, which is the least."""
+        size = multiple * self.hop
+        return multiple * max(1, (2 * samples + size) // (2 * size))
 
     def seconds(self, frames: int) -> float:
         """The time at which frame number `frames` starts."""
