@@ -27,10 +27,12 @@ FINE = LMConfig(codebooks=6, given=4, vocabulary=32, width=32, layers=1, heads=2
 
 
 def codec(settings: CodecConfig = CODEC, seed: int = 0) -> SpectralCodec:
-    """A codec with random weights."""
+    """A codec with random weights, soft enough not to clip."""
     with torch.random.fork_rng():
         _ = torch.manual_seed(seed)
-        return SpectralCodec(settings).eval().requires_grad_(False)
+        made = SpectralCodec(settings)
+        made.shape_out.part.bias.data -= 4
+        return made.eval().requires_grad_(False)
 
 
 def model(settings: LMConfig = COARSE, seed: int = 0) -> MaskedModel:
