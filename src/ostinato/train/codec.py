@@ -35,6 +35,7 @@ class CodecTraining:
     frames: int = knob("length of an excerpt", default=64, unit="frames", low=8)
     gain: float = knob("how far the level of an excerpt may fall", default=24.0, unit="dB", low=0)
     rate: float = knob("peak learning rate", default=4e-4, low=0)
+    haste: float = knob("learning rate of the code vectors, as a multiple; they must keep up", default=10.0, low=0)
     clip: float = knob("length to which a longer gradient is cut", default=200.0, low=0)
     warm_up: int = knob("steps until the peak", default=200, low=1)
     average: float = knob("memory of the averaged weights", default=0.999, low=0, high=1)
@@ -99,8 +100,14 @@ class CodecJob:
             _ = torch.manual_seed(s.loop.seed)
             self.codec = SpectralCodec(s.model)
             self.critics = Critics(s.critics, s.critic_width)
+        codes = [level.codebook for level in self.codec.quantizer.levels]
+        rest = [p for p in self.codec.parameters() if not any(p is code for code in codes)]
         self.maker = torch.optim.AdamW(
-            self.codec.parameters(), lr=s.rate, betas=(0.8, 0.99), weight_decay=1e-3, fused=True
+            [{"params": rest, "haste": 1.0}, {"params": codes, "haste": s.haste, "weight_decay": 0.0}],
+            lr=s.rate,
+            betas=(0.8, 0.99),
+            weight_decay=1e-3,
+            fused=True,
         )
         self.judge = torch.optim.AdamW(
             self.critics.parameters(), lr=s.rate, betas=(0.8, 0.99), weight_decay=1e-3, fused=True
@@ -119,8 +126,8 @@ class CodecJob:
         """One step on one batch."""
         s = self.settings
         speed = rate(index, s.loop.steps, warm_up=s.warm_up)
-        for optimizer in (self.maker, self.judge):
-            optimizer.param_groups[0]["lr"] = s.rate * speed
+        for group in (*self.maker.param_groups, *self.judge.param_groups):
+            group["lr"] = s.rate * speed * group.get("haste", 1.0)
         real = self.music.batch(index, s.batch)
         made, figures, loss = self._reconstruct(real, index)
         if index >= s.critic_from:
