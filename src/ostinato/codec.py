@@ -192,9 +192,9 @@ class SpectralCodec(nn.Module):
     def draw(
         self, features: Float[Tensor, "batch frame channel"]
     ) -> tuple[Float[Tensor, "batch fast bin"], Float[Tensor, "batch fast bin"]]:
-        """Log magnitudes and angles (radians) of the spectra that features stand for."""
+        """Log magnitudes (at most that of a full-scale tone) and angles (radians) of the spectra of features."""
         level, angle = self.head(self.decoder(features)).float().chunk(2, dim=-1)
-        return (level + self.shape_out(features).float()).clamp(-18, 3), angle + self._advance(level.shape[1])
+        return (level + self.shape_out(features).float()).clamp(-18, 0), angle + self._advance(level.shape[1])
 
     def _advance(self, frames: int) -> Float[Tensor, "fast bin"]:
         """How far a tone in the middle of each bin turns from the first frame to each, in radians.

@@ -103,6 +103,7 @@ def _intro(about: About) -> str:
     grid = about.grid
     rate = grid["sample_rate"] / grid["hop"]
     return (
+        "---\nlicense: cc-by-sa-4.0\n---\n\n"
         f"# Model card: {about.name}\n\n"
         f"A codec of {grid['codebooks']} codebooks of {grid['vocabulary']} values at {rate:.1f} frames a second "
         f"({grid['sample_rate']} Hz, hop {grid['hop']}), a coarse and a fine masked model over its tokens. "
