@@ -181,12 +181,16 @@ class SpectralCodec(nn.Module):
 
     def analyse(self, signal: Signal) -> Float[Tensor, "batch frame channel"]:
         """Features of a signal of whole frames, before quantisation."""
-        spectra = self.spectra(signal)
-        return self._shape(spectra) + self.encoder(describe(spectra))
+        return self.features(self.spectra(signal))
 
-    def _shape(self, spectra: Complex[Tensor, "batch fast bin"]) -> Float[Tensor, "batch frame channel"]:
+    def features(self, spectra: Complex[Tensor, "batch fast bin"]) -> Float[Tensor, "batch frame channel"]:
+        """Features of spectra, before quantisation."""
+        level = log_magnitude(spectra)
+        return self._shape(level) + self.encoder(describe(spectra, level))
+
+    def _shape(self, level: Float[Tensor, "batch fast bin"]) -> Float[Tensor, "batch frame channel"]:
         """The linear part of the features: log magnitudes in bands, projected."""
-        bands = log_magnitude(spectra) @ self.bands
+        bands = level @ self.bands
         return self.shape_in(bands.reshape(bands.shape[0], -1, self.config.factor * bands.shape[2]))
 
     def draw(
@@ -213,18 +217,18 @@ class SpectralCodec(nn.Module):
         features; the networks add nothing at first and learn what is missing. From random weights they learn
         loudness and tilt first, which drown all else.
         """
-        spectra, c = self.spectra(signal), self.config
+        level, c = log_magnitude(self.spectra(signal)), self.config
         last = self.encoder[-1]
         assert isinstance(last, nn.Linear)
         for part in (last.weight, last.bias, self.head.weight[: c.size // 2 + 1], self.head.bias[: c.size // 2 + 1]):
             _ = part.zero_()
-        bands = (log_magnitude(spectra) @ self.bands).reshape(-1, self.shape_in.in_features)
+        bands = (level @ self.bands).reshape(-1, self.shape_in.in_features)
         mean = bands.mean(0)
         directions = torch.linalg.svd(bands - mean, full_matrices=False)[2][: c.slow_in]
         _ = self.shape_in.weight.zero_()[: len(directions)].copy_(directions)
         _ = self.shape_in.bias.copy_(-(self.shape_in.weight @ mean))
-        features = self._shape(spectra).flatten(0, 1)
-        levels = log_magnitude(spectra).reshape(len(features), -1)
+        features = self._shape(level).flatten(0, 1)
+        levels = level.reshape(len(features), -1)
         ridge = torch.eye(c.slow_in) * (1e-3 * len(features))
         weights = torch.linalg.solve(features.T @ features + ridge, features.T @ (levels - levels.mean(0)))
         _ = self.shape_out.part.weight.copy_(weights.T)
@@ -286,13 +290,14 @@ def envelope(level: Float[Tensor, "batch frame bin"]) -> Float[Tensor, "batch fr
     return nn.functional.avg_pool1d(nn.functional.pad(level, (SMOOTH // 2, SMOOTH // 2), mode="replicate"), SMOOTH, 1)
 
 
-def describe(spectra: Complex[Tensor, "batch frame bin"]) -> Float[Tensor, "batch frame input"]:
+def describe(
+    spectra: Complex[Tensor, "batch frame bin"], level: Float[Tensor, "batch frame bin"]
+) -> Float[Tensor, "batch frame input"]:
     """What the encoder sees: fine structure, envelope and loudness apart, then real and imaginary parts.
 
     Apart, because loudness would drown the rest: it moves all bins at once, and a network that is fed plain log
     magnitudes learns loudness and tilt and stays there.
     """
-    level = log_magnitude(spectra)
     loudness = level.mean(-1, keepdim=True)
     smooth = envelope(level - loudness)
     fine = level - loudness - smooth

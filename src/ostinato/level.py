@@ -1,5 +1,6 @@
 """Loudness: how loud a sound is, and the gain that brings it to the level models are trained at."""
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator
 
@@ -29,19 +30,9 @@ def level_gain(pieces: Iterable[Audio]) -> float:
 
     Source: ITU-R BS.1770-4 within a piece.
     """
-    energy, heard, peak, rate = 0.0, 0, 0.0, 0
-
-    def waves() -> Iterable[torch.Tensor]:
-        nonlocal rate
-        for piece in pieces:
-            rate = piece.sample_rate
-            yield piece.wave[0]
-
-    stream = iter(waves())
-    first = next(stream, None)
-    if first is None:
-        return 1.0
-    for block, real in windows(_chain(first, stream), round(PIECE * rate), 0):
+    energy, heard, peak = 0.0, 0, 0.0
+    rate, waves = _opened(pieces)
+    for block, real in windows(waves, round(PIECE * rate), 0):
         part = block[:, :real]
         peak = max(peak, float(part.abs().max()))
         loudness = _loudness(part, rate)
@@ -49,7 +40,7 @@ def level_gain(pieces: Iterable[Audio]) -> float:
             energy, heard = energy + 10 ** (loudness / 10), heard + 1
     if heard == 0 or peak == 0:
         return 1.0
-    return _to_target(10 * math.log10(energy / heard), peak)
+    return to_target(10 * math.log10(energy / heard), peak)
 
 
 def circular_gain(audio: Audio) -> float:
@@ -74,7 +65,7 @@ def circular_gain(audio: Audio) -> float:
     if len(heard) == 0 or peak == 0:
         return 1.0
     loud = heard[heard > heard.mean() * 10 ** (RELATIVE_GATE / 10)]
-    return _to_target(OFFSET + 10 * math.log10(float(loud.mean())), peak)
+    return to_target(OFFSET + 10 * math.log10(float(loud.mean())), peak)
 
 
 def limited(pieces: Iterable[Audio]) -> Iterator[Audio]:
@@ -82,20 +73,9 @@ def limited(pieces: Iterable[Audio]) -> Iterator[Audio]:
 
     Channels stay in proportion. A sound without such peaks is left as it is, and the cut does not matter.
     """
-    rate = 0
-
-    def waves() -> Iterator[Tensor]:
-        nonlocal rate
-        for piece in pieces:
-            rate = piece.sample_rate
-            yield piece.wave[0]
-
-    stream = iter(waves())
-    first = next(stream, None)
-    if first is None:
-        return
+    rate, waves = _opened(pieces)
     reach = round(LOOKAHEAD * rate)
-    for window, real in windows(_chain(first, stream), LIMITED_AT_ONCE, 2 * reach):
+    for window, real in windows(waves, LIMITED_AT_ONCE, 2 * reach):
         yield Audio(_limit(window, reach)[None, :, :real], rate)
 
 
@@ -131,13 +111,18 @@ def _weighting(samples: int, sample_rate: int) -> Complex[Tensor, " harmonic"]:
     return response
 
 
-def _to_target(loudness: float, peak: float) -> float:
+def to_target(loudness: float, peak: float) -> float:
+    """The factor from a loudness (LUFS) to -20 LUFS, or less where a peak would pass 0.99."""
     return min(10 ** ((TARGET - loudness) / 20), PEAK / peak)
 
 
-def _chain(first: torch.Tensor, rest: Iterable[torch.Tensor]) -> Iterable[torch.Tensor]:
-    yield first
-    yield from rest
+def _opened(pieces: Iterable[Audio]) -> tuple[int, Iterator[Tensor]]:
+    """The sample rate of a sound in pieces, 0 if there is none, and its waves one after the other."""
+    rest = iter(pieces)
+    first = next(rest, None)
+    if first is None:
+        return 0, iter(())
+    return first.sample_rate, (piece.wave[0] for piece in itertools.chain([first], rest))
 
 
 def _loudness(wave: torch.Tensor, sample_rate: int) -> float:

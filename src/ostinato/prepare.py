@@ -16,7 +16,7 @@ import pyloudnorm
 from . import audiofile
 from .corpus import Corpus, Progress, names
 from .errors import AudioError, CorpusError
-from .level import PEAK, SHORTEST, TARGET
+from .level import SHORTEST, to_target
 from .resampling import join
 from .types import Audio
 
@@ -104,7 +104,7 @@ def leveled(audio: Audio) -> Audio:
     loudness = float(pyloudnorm.Meter(audio.sample_rate).integrated_loudness(rows))
     if not math.isfinite(loudness):
         raise AudioError("loudness needs a sound, got silence")
-    gain = min(10 ** ((TARGET - loudness) / 20), PEAK / float(np.abs(rows).max()))
+    gain = to_target(loudness, float(np.abs(rows).max()))
     return Audio(audio.wave * gain, audio.sample_rate)
 
 

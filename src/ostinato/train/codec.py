@@ -146,14 +146,15 @@ class CodecJob:
         depth = torch.full((s.batch,), levels)
         shallow = int(s.batch * s.shallow)
         depth[:shallow] = torch.from_numpy(chance.integers(1, levels + 1, shallow))
+        spectra = self.codec.spectra(real)
         with torch.autocast(real.device.type, torch.bfloat16):
-            features = self.codec.analyse(real)
+            features = self.codec.features(spectra)
         generator = torch.Generator().manual_seed(int(chance.integers(1 << 62)))
         quantized = self.codec.quantizer(features.float(), depth, memory=s.memory, least=s.least, generator=generator)
         with torch.autocast(real.device.type, torch.bfloat16):
             level, angle = self.codec.draw(quantized.features)
         made = self.codec.sound(level, angle)
-        drawn, detail, turned = drawing_losses(self.codec.spectra(real), level, angle)
+        drawn, detail, turned = drawing_losses(spectra, level, angle)
         scales = [MEL_SCALES[i] for i in chance.choice(len(MEL_SCALES), s.scales, replace=False)]
         hop, rate_ = s.model.grid.hop, s.model.grid.sample_rate
         mel = torch.stack([self._mel(real, made, size, mels, hop, rate_) for size, mels in scales]).mean()
