@@ -19,9 +19,10 @@ from click.testing import CliRunner, Result
 from ostinato import audiofile, cli_vary, doctor, plot
 from ostinato.cli import main
 from ostinato.config import knobs
+from ostinato.hints import hints
 from ostinato.lm import MaskedModel
 from ostinato.pipeline import COARSE
-from ostinato.prompts import hints, presets
+from ostinato.prompts import presets
 from ostinato.resampling import join
 from ostinato.sampling import samplers
 from ostinato.types import Audio

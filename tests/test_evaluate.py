@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ostinato import audiofile
+from ostinato.clip import Clip
 from ostinato.errors import AudioError, ConfigError, CorpusError, MissingPartError, OstinatoError
 from ostinato.evaluate import estimate, listen, opus, passages, score_codec
 from ostinato.evaluate.estimates import quiet
@@ -18,7 +19,7 @@ from ostinato.evaluate.prediction import Stage, cosine_shares, frequency_bits, h
 from ostinato.evaluate.reconstruction import levels_of, tokens
 from ostinato.evaluate.variation import fill_by_chance, score_prompts
 from ostinato.metrics import delay, unigram, unigram_entropy
-from ostinato.prompts import Clip, Prompt
+from ostinato.prompts import Prompt
 from ostinato.types import Audio, Grid, Take
 
 RATE = 8000

@@ -11,9 +11,10 @@ import ostinato
 from ostinato.checkpoint import CONFIG
 from ostinato.codesfile import Origin
 from ostinato.errors import AudioError, CheckpointError
+from ostinato.hints import Everything, Inpaint, Periodic
 from ostinato.level import limited
 from ostinato.pipeline import Pipeline, load
-from ostinato.prompts import Everything, Inpaint, Periodic, Prompt
+from ostinato.prompts import Prompt
 from ostinato.resampling import join
 from ostinato.sampling import Confidence
 from ostinato.types import Audio

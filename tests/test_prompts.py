@@ -9,10 +9,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ostinato.clip import Clip
 from ostinato.errors import ConfigError, OstinatoError, PromptError
-from ostinato.masks import drawing
-from ostinato.prompts import (
-    Clip,
+from ostinato.hints import (
     Coarsest,
     Everything,
     Finer,
@@ -20,16 +19,14 @@ from ostinato.prompts import (
     Inpaint,
     Periodic,
     Prefix,
-    Prompt,
     Random,
     Suffix,
     describe,
     hints,
     parse_hint,
-    preset,
-    preset_help,
-    presets,
 )
+from ostinato.masks import drawing
+from ostinato.prompts import Prompt, preset, preset_help, presets
 from ostinato.types import Grid
 
 GRID = Grid(sample_rate=1000, hop=100, codebooks=3, vocabulary=16)
@@ -168,7 +165,7 @@ def test_a_prompt_outside_the_clip_is_refused(text: str, message: str):
     ("text", "message"),
     [
         ("perodic", "no hint called 'perodic'; did you mean 'periodic'?"),
-        ("", "no hint called ''; there are: all, periodic, prefix, suffix, inpaint, coarsest, finer, random"),
+        ("", "no hint called ''; there are: " + ", ".join(hints)),
         ("periodic:perod=3", "Periodic has no setting 'perod'; did you mean 'period'?"),
         ("periodic:7", "settings are written knob=value with commas between, got '7'"),
         ("periodic:period=x", "Periodic.period must be a whole number, got 'x'"),

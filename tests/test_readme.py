@@ -12,7 +12,8 @@ from click.testing import CliRunner
 
 from ostinato import audiofile, cli_train, cli_vary, models
 from ostinato.cli import main
-from ostinato.prompts import hints, presets
+from ostinato.hints import hints
+from ostinato.prompts import presets
 from ostinato.types import Audio
 
 ROOT = Path(__file__).parents[1]

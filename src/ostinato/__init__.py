@@ -12,16 +12,18 @@ from .errors import (
     PromptError,
     TrainingError,
 )
+from .hints import Coarsest, Everything, Finer, Inpaint, Periodic, Prefix, Random, Suffix
 from .pipeline import Pipeline, load
-from .prompts import Coarsest, Everything, Finer, Inpaint, Periodic, Prefix, Prompt, Random, Suffix, presets
+from .prompts import Prompt, presets
 from .sampling import Confidence, Halton, Levels, One, Remask
-from .types import Audio, Codes, Grid, Mask, Take
+from .types import Audio, Beats, Codes, Grid, Mask, Take
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Audio",
     "AudioError",
+    "Beats",
     "Budget",
     "CheckpointError",
     "Coarsest",

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from .chance import derive
+from .clip import Clip
 from .config import defaults, knobs, unparse_named
 from .errors import CheckpointError
 from .evaluate.embedding import embed
@@ -26,7 +27,7 @@ from .lm import MaskedModel
 from .masks import scatter
 from .metrics import frechet_distance, mel_distance, token_bits
 from .pipeline import COARSE, FINE, Pipeline
-from .prompts import Clip, Prompt
+from .prompts import Prompt
 from .sampling import Sampler, samplers
 from .types import Audio, Codes, Mask, Signal
 

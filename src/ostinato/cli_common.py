@@ -16,7 +16,8 @@ import click
 
 from .config import Knob, defaults, knobs, load
 from .errors import ConfigError, OstinatoError
-from .prompts import Prompt, describe
+from .hints import describe
+from .prompts import Prompt
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Watch = Callable[[str, int, int], None]

@@ -11,10 +11,10 @@ from . import doctor as examination
 from .cli_common import as_json, command_line, limits, model_option, prompt_flags, sentence, show, table
 from .config import defaults, knobs, load, plain, unparse, unparse_named
 from .errors import CheckpointError, OstinatoError
+from .hints import hints as known_hints
 from .models import facts, fingerprint, folder_of, installed, shipped
 from .pipeline import COARSE, FINE
 from .prompts import Prompt, preset_help
-from .prompts import hints as known_hints
 from .prompts import presets as known_presets
 from .registry import Registry
 from .sampling import Sampler

@@ -26,12 +26,13 @@ from .cli_common import (
     sound,
     spare,
 )
+from .clip import Clip
 from .config import knobs, parse, parse_named, unparse_named
 from .config import load as load_settings
 from .errors import MissingPartError, OstinatoError
 from .longplay import vary_file
 from .pipeline import COARSE, FINE, Draft, Pipeline, load
-from .prompts import Clip, Prompt, preset
+from .prompts import Prompt, preset
 from .sampling import Sampler, samplers
 
 USUAL = "medium variation"

@@ -16,6 +16,7 @@ from torch import Tensor
 from .budget import Budget
 from .checkpoint import digest, load_codec, read_config, restore
 from .circle import decode_circle, encode_circle
+from .clip import Clip
 from .codec import Codec
 from .codesfile import Origin
 from .config import plain
@@ -25,7 +26,7 @@ from .filling import Progress, fill, stages
 from .level import circular_gain, level_gain, limited, limited_circle
 from .lm import LMConfig, MaskedModel
 from .models import PARTS, fingerprint, folder_of
-from .prompts import Clip, Prompt
+from .prompts import Prompt
 from .resampling import join, resampled, samples_at
 from .sampling import Confidence, Sampler, samplers
 from .splice import Turn, Voice, carried, spliced, turns

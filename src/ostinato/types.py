@@ -1,6 +1,7 @@
 """The nouns of the system: audio, the grid, codes, masks and takes. No maths lives here."""
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -96,6 +97,32 @@ class Grid:
     def bits_per_second(self) -> float:
         """What one codebook of one channel costs when its tokens are packed."""
         return self.rate * math.log2(self.vocabulary)
+
+
+@dataclass(frozen=True)
+class Beats:
+    """Where the beats of a sound are, in seconds, ascending; downbeats are those that begin a bar.
+
+    `confidence` is how sure the finder is, from 0 to 1; a grid that a musician gave has 1.
+
+    Raises:
+        AudioError: times are negative, not finite or not ascending, or a downbeat is no beat.
+    """
+
+    times: tuple[float, ...]
+    downbeats: tuple[float, ...] = ()
+    confidence: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name, times in (("beats", self.times), ("downbeats", self.downbeats)):
+            if any(not (0 <= time < math.inf) for time in times):
+                raise AudioError(f"{name} must be finite and from 0 s, got {min(times, default=0.0)} to {times[-1]}")
+            if any(later <= time for time, later in itertools.pairwise(times)):
+                raise AudioError(f"{name} must be ascending, got {times}")
+        if strange := set(self.downbeats) - set(self.times):
+            raise AudioError(f"a downbeat must be one of the beats, got {min(strange):g} s")
+        if not 0 <= self.confidence <= 1:
+            raise AudioError(f"confidence must be from 0 to 1, got {self.confidence}")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,73 @@
+"""What a hint is, the names of all hints, and how people write them."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
+
+from jaxtyping import Bool
+from torch import Tensor
+
+from ..clip import Clip
+from ..config import load, parse_named, plain, unparse_named
+from ..errors import ConfigError
+from ..registry import Registry
+
+
+@runtime_checkable
+class Hint(Protocol):
+    """A settings object that answers "which cells?" for a clip; whether they stay or go is for the prompt to say.
+
+    A hint that speaks of something heard names it in a class attribute `needs`: a field of `Clip`.
+    """
+
+    def __call__(self, clip: Clip) -> Bool[Tensor, "codebook frame"]: ...
+
+
+hints: Registry[Hint] = Registry("hint")
+
+
+def parse_hint(text: str) -> Hint:
+    """The hint written as `name` or `name:knob=value,knob=value`.
+
+    Raises:
+        ConfigError: no such hint or knob, or a value that does not fit.
+    """
+    return parse_named(hints, text)
+
+
+def describe(hint: Hint) -> str:
+    """The text that `parse_hint` turns into `hint`; knobs at their defaults are left out.
+
+    Raises:
+        ConfigError: the hint is not a registered one.
+    """
+    return unparse_named(hints, hint)
+
+
+def needs(hint: Hint) -> frozenset[str]:
+    """The fields of a clip that must have been heard before the hint can answer."""
+    return getattr(hint, "needs", frozenset())
+
+
+def plain_hint(hint: Hint) -> dict[str, Any]:
+    """A hint as JSON-ready data; `load_hint` reads it back.
+
+    Raises:
+        ConfigError: the hint is not a registered one.
+    """
+    return {"hint": hints.name(type(hint)), **plain(hint)}
+
+
+def load_hint(data: Any) -> Hint:
+    """Read back what `plain_hint` wrote, strictly.
+
+    Raises:
+        ConfigError: no such hint or knob, or a value that does not fit.
+    """
+    if not isinstance(data, Mapping) or not isinstance(data.get("hint"), str):
+        raise ConfigError(f"a hint must be a table with the name of the hint under 'hint', got {data!r}")
+    return load(hints[data["hint"]], {key: value for key, value in data.items() if key != "hint"})
+
+
+def in_all_codebooks(clip: Clip, frames: Bool[Tensor, " frame"]) -> Bool[Tensor, "codebook frame"]:
+    """These frames, in every codebook of the clip."""
+    return frames.expand(clip.grid.codebooks, -1)
