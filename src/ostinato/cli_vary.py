@@ -3,8 +3,6 @@
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +13,7 @@ from .budget import Budget
 from .cli_common import (
     Watch,
     as_json,
-    duration,
     interruptible,
-    knob_flags,
     model_option,
     output,
     progress,
@@ -26,102 +22,40 @@ from .cli_common import (
     sound,
     spare,
 )
-from .clip import Clip
-from .config import knobs, parse, parse_named, unparse_named
-from .config import load as load_settings
+from .cli_job import USUAL, Job, how_of, job_of, limits_of, prompt_of, prompt_options, sampler_options, way_options
 from .errors import MissingPartError, OstinatoError
-from .longplay import vary_file
-from .pipeline import COARSE, FINE, Draft, Pipeline, load
-from .prompts import Prompt, preset
-from .sampling import Sampler, samplers
+from .pipeline import Draft
+from .prompts import preset
 
-USUAL = "medium variation"
 LOOP = Path(__file__).parent / "assets" / "loop.flac"
-
-
-@dataclass(frozen=True)
-class Job:
-    """What takes are made from: a sound, a model as the user named it, a prompt, and samplers for both models.
-
-    `deadline` is in seconds, from the start of each take to its sound; `cut` is the pass that fills what is left.
-    """
-
-    sound: Path
-    facts: audiofile.Facts
-    model: str
-    pipeline: Pipeline
-    prompt: Prompt
-    coarse: Sampler = COARSE
-    fine: Sampler = FINE
-    deadline: float | None = None
-    cut: int | None = None
-    redraw: bool = False
-    loop: bool = False
-
-    @property
-    def clip(self) -> Clip:
-        return self.pipeline.clip(self.facts.samples, self.facts.sample_rate, loop=self.loop)
-
-    def take(self, target: Path, seed: int, budget: Budget, watch: Watch) -> tuple[Draft, float]:
-        """One take, within its budget, as a file; and by how many dB it was turned down."""
-        how = {"sampler": self.coarse, "finisher": self.fine, "redraw": self.redraw, "loop": self.loop}
-        limits = {"seed": seed, "budget": budget, "watch": watch}
-        return vary_file(self.pipeline, self.sound, target, self.prompt, about=self.about, **how, **limits)
-
-    def about(self, take: Draft) -> dict[str, Any]:
-        """What a take's file tells of its making."""
-        return {
-            "ostinato": metadata.version("ostinato"),
-            "model": self.model,
-            "hash": take.model,
-            "seed": take.seed,
-            "input": {"name": self.sound.name, "sha256": audiofile.sha256(self.sound)},
-            **take.settings,
-        }
 
 
 @click.command()
 @sound
 @output("WAV or FLAC to write; with --takes 3 the files are OUT-1, OUT-2 and OUT-3.")
-@click.option("--preset", "named", metavar="NAME", help=f"A prompt by name, see `presets`.  [default: {USUAL}]")
-@click.option("--keep", multiple=True, metavar="HINT[:knob=value,...]", help="Cells to keep, see `hints`; repeatable.")
-@click.option("--hide", multiple=True, metavar="HINT[:knob=value,...]", help="Cells to fill even so; repeatable.")
+@prompt_options
 @click.option("--takes", type=click.IntRange(1, 1000), default=1, show_default=True, help="How many.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Another seed, another take; each take adds 1.")
-@click.option(
-    "--sampler",
-    metavar="NAME[:knob=value,...]",
-    help=f"How the coarse codebooks are filled, see `samplers`.  [default: {samplers.name(type(COARSE))}]",
-)
-@knob_flags(type(COARSE), COARSE)
-@click.option(
-    "--fine",
-    metavar="[NAME:]knob=value,...",
-    help=f"How the fine ones are.  [default: {unparse_named(samplers, FINE)}]",
-)
+@sampler_options
 @click.option("--deadline", metavar="TIME", help="As many steps as fit, such as 1.8s or 900ms, for each take.")
 @click.option("--cut", type=int, metavar="PASS", help="The pass that fills all that is left; Ctrl-C makes one.")
-@click.option("--redraw", is_flag=True, help="Let the codec draw what is kept, too, in place of the original samples.")
-@click.option("--loop", is_flag=True, help="SOUND goes round: make the end of each take meet its start.")
+@way_options
 @model_option
 @click.option("--plot", "picture", type=click.Path(path_type=Path), help="A picture to draw: .png, .svg or .pdf.")
 @as_json
-def vary(sound: Path, out: Path, named: str | None, keep: Sequence[str], hide: Sequence[str], **flags: Any) -> None:
+def vary(sound: Path, out: Path, **flags: Any) -> None:
     """Make variations of SOUND: the prompt says what stays, the model makes up the rest.
 
     Without --preset, --keep or --hide the prompt is "medium variation". The same command makes the same take, bit
     for bit, and `ostinato info TAKE` tells that command. Ctrl-C gives the take as far as it is; twice, nothing.
     """
-    prompt = prompt_of(named, keep, hide)
+    prompt = prompt_of(flags["named"], flags["keep"], flags["hide"])
     targets = numbered(out, flags["takes"])
     for target in targets:
         _ = audiofile.check_writable(target)
         spare(sound, target)
     if flags["picture"] is not None:
         _ = plot.check(flags["picture"])
-    limits = limits_of(flags)
-    how = {"coarse": coarse_of(flags), "fine": fine_of(flags["fine"]), "redraw": flags["redraw"], "loop": flags["loop"]}
-    job = _job(sound, flags["model"], prompt, **how, **limits)
+    job = job_of(sound, flags["model"], prompt, **how_of(flags), **limits_of(flags))
     takes, made = _make(job, targets, flags["seed"])
     if flags["picture"] is not None:
         made["plot"] = _draw(job, takes, targets, flags["picture"])
@@ -141,7 +75,7 @@ def demo(out: Path, model: str, as_json: bool) -> None:
         loop = Path(shutil.copyfile(LOOP, out / LOOP.name))
     except OSError as error:
         raise OstinatoError(f"cannot write to {out}: {error.strerror}") from None
-    job = _job(loop, model, preset(USUAL))
+    job = job_of(loop, model, preset(USUAL))
     targets = [out / "take-1.wav", out / "take-2.wav"]
     takes, made = _make(job, targets, seed=1)
     made = {"input": str(loop), **made}
@@ -152,63 +86,11 @@ def demo(out: Path, model: str, as_json: bool) -> None:
     _tell(made, json_wanted=as_json)
 
 
-def prompt_of(named: str | None, keep: Sequence[str], hide: Sequence[str]) -> Prompt:
-    """The prompt that flags mean: a preset, hints, or a preset with hints added to it.
-
-    Raises:
-        ConfigError: no such preset, hint or knob.
-    """
-    if named is None:
-        return Prompt.of(keep, hide) if keep or hide else preset(USUAL)
-    base = preset(named)
-    return Prompt(base.keep + Prompt.of(keep).keep, base.hide + Prompt.of(hide=hide).hide)
-
-
-def coarse_of(flags: dict[str, Any]) -> Sampler:
-    """The sampler that `--sampler` names, with the flags of single knobs over it.
-
-    Raises:
-        ConfigError: no such sampler, or it has no such knob, or a value does not fit.
-    """
-    base = COARSE if flags["sampler"] is None else parse_named(samplers, flags["sampler"])
-    given = {name: flags[name] for name in knobs(type(COARSE)) if flags[name] is not None}
-    return load_settings(type(base), vars(base) | given)
-
-
-def fine_of(text: str | None) -> Sampler:
-    """The sampler that `--fine` means: by name, or settings alone for one of the usual kind.
-
-    Raises:
-        ConfigError: no such sampler or knob, or a value does not fit.
-    """
-    if text is None:
-        return FINE
-    settings_alone = "=" in text.partition(":")[0] or not text
-    return parse(type(FINE), text) if settings_alone else parse_named(samplers, text)
-
-
-def limits_of(flags: dict[str, Any]) -> dict[str, Any]:
-    """The limits of a take's budget that `--deadline` and `--cut` set.
-
-    Raises:
-        ConfigError: the deadline is no time above 0, or the cut below 1.
-    """
-    seconds = None if flags["deadline"] is None else duration(flags["deadline"])
-    _ = Budget(seconds, cut=flags["cut"])
-    return {"deadline": seconds, "cut": flags["cut"]}
-
-
 def numbered(out: Path, takes: int) -> list[Path]:
     """One name for each take: the name itself for one, else NAME-1, NAME-2 and so on."""
     if takes == 1:
         return [out]
     return [out.with_name(f"{out.stem}-{number}{out.suffix}") for number in range(1, takes + 1)]
-
-
-def _job(sound: Path, model: str, prompt: Prompt, **how: Any) -> Job:
-    job = Job(sound, audiofile.info(sound), model, load(model), prompt, **how)
-    _ = prompt.mask(job.clip)
-    return job
 
 
 def _make(job: Job, targets: Sequence[Path], seed: int) -> tuple[list[Draft], dict[str, Any]]:
