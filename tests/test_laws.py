@@ -22,17 +22,27 @@ from ostinato import metrics
 from ostinato.clip import Clip
 from ostinato.config import Knob, defaults, knobs, load, parse, plain, unparse
 from ostinato.errors import AudioError, ConfigError, PromptError
-from ostinato.hints import Hint, hints
+from ostinato.hints import Hint, describe, hints, needs, parse_hint
 from ostinato.masks import drawing
 from ostinato.prompts import Prompt, presets
 from ostinato.sampling import Noise, Sampler, samplers
-from ostinato.types import Grid
+from ostinato.types import Beats, Grid
 from tests import tiny
 
 Predict = Callable[[Tensor, Tensor], Tensor]
 GRID = Grid(sample_rate=1000, hop=100, codebooks=5, vocabulary=7)
-CLIP = Clip(GRID, samples=2950)
 VOCABULARY = 32
+
+
+def heard_clip(grid: Grid, samples: int, around: int | None = None) -> Clip:
+    """A clip in which all has been heard that a hint may need, whatever its length."""
+    seconds = samples / grid.sample_rate
+    times = tuple(seconds * (number + 0.25) / 16 for number in range(16))
+    clip = Clip(grid, samples, around, beats=Beats(times, times[1::4]), onsets=times[::3])
+    return dataclasses.replace(clip, surprise=torch.arange(clip.frames) * 7 % 5.0)
+
+
+CLIP = heard_clip(GRID, 2950)
 
 
 def in_words(settings: Any) -> str:
@@ -51,7 +61,8 @@ def every_sampler() -> Iterator[Sampler]:
 
 
 def every_hint() -> Iterator[Hint]:
-    """Each registered hint: as it comes, and with each of its numbers a little larger."""
+    """Each registered hint: as it comes, with each of its numbers a little larger, and with words that it knows."""
+    yield from map(parse_hint, ["bars:which=2-3", "bars:which=0", "bars:beats=1+3", "bars:which=1,beats=2"])
     for name in hints:
         usual: Any = hints[name]()
         yield usual
@@ -196,16 +207,25 @@ def test_law_8_keep_only_shrinks_the_mask_and_hide_only_grows_it(hint: Hint):
 
 @pytest.mark.parametrize("samples", [700, 1000, 2950, 44100])
 @pytest.mark.parametrize("codebooks", [4, 12])
-def test_law_9_a_hint_answers_at_the_length_of_the_clip(hint: Hint, samples: int, codebooks: int):
-    clip = Clip(Grid(sample_rate=1000, hop=100, codebooks=codebooks), samples)
+@pytest.mark.parametrize("around", [None, 30])
+def test_law_9_a_hint_answers_at_the_length_of_the_clip(hint: Hint, samples: int, codebooks: int, around: int | None):
+    clip = heard_clip(Grid(sample_rate=1000, hop=100, codebooks=codebooks), samples, around)
     try:
         answer = hint(clip)
     except PromptError:
-        assert samples == 700 or codebooks == 4
+        assert samples == 700 or codebooks == 4 or (around and describe(hint) == "bars:which=0")
         return
     assert answer.shape == (codebooks, clip.frames)
     assert answer.dtype == torch.bool
     assert torch.equal(answer, hint(clip))
+
+
+def test_law_9_a_hint_says_what_it_needs_and_asks_for_nothing_else(hint: Hint):
+    unheard = {name: None for name in ("beats", "onsets", "surprise") if name not in needs(hint)}
+    assert torch.equal(hint(dataclasses.replace(CLIP, **unheard)), hint(CLIP))
+    for name in needs(hint):
+        with pytest.raises(PromptError, match=f"the prompt needs (the )?{name}"):
+            _ = hint(dataclasses.replace(CLIP, **{name: None}))
 
 
 @given(st.integers(8000, 192_000), st.integers(1, 4096), st.integers(0, 10**7))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ostinato.errors import ConfigError, PromptError
-from ostinato.masks import drawing, every, scatter, span
+from ostinato.masks import drawing, every, scatter, span, stretches
 
 
 def line(pattern: torch.Tensor) -> str:
@@ -103,3 +103,26 @@ def test_patterns_outside_the_grid_are_refused(ask, message: str):
 def test_a_seed_out_of_range_is_refused():
     with pytest.raises(ConfigError, match=r"a seed must be a whole number between 0 and 2\*\*64 - 1, got -1"):
         _ = scatter(9, 0.5, -1)
+
+
+@pytest.mark.parametrize(
+    ("edges", "line", "circle"),
+    [
+        ([], "..........", ".........."),
+        ([(2, 4), (3, 6)], "..####....", "..####...."),
+        ([(2, 2)], "..........", ".........."),
+        ([(8, 12)], "........##", "##......##"),
+        ([(-2, 1)], "#.........", "#.......##"),
+        ([(10, 12), (-3, -2)], "..........", "##.....#.."),
+        ([(-99, 99)], "##########", "##########"),
+        ([(4, 14)], "....######", "##########"),
+    ],
+)
+def test_stretches_join_and_wrap_only_on_a_circle(edges: list[tuple[int, int]], line: str, circle: str):
+    assert drawing(stretches(10, edges)[None]) == [line]
+    assert drawing(stretches(10, edges, circular=True)[None]) == [circle]
+
+
+def test_a_stretch_that_is_turned_round_is_refused():
+    with pytest.raises(PromptError, match="a stretch must end after its start, got 4 to 3"):
+        _ = stretches(10, [(4, 3)])

@@ -12,11 +12,15 @@ from hypothesis import strategies as st
 from ostinato.clip import Clip
 from ostinato.errors import ConfigError, OstinatoError, PromptError
 from ostinato.hints import (
+    Bars,
     Coarsest,
     Everything,
     Finer,
     Hint,
     Inpaint,
+    OnBeats,
+    OnDownbeats,
+    Onsets,
     Periodic,
     Prefix,
     Random,
@@ -196,6 +200,10 @@ ANY_HINT = st.one_of(
     st.builds(Coarsest, codebooks=st.integers(1, 99)),
     st.builds(Finer, first=st.integers(0, 99)),
     st.builds(Random, share=st.floats(0, 1), seed=st.integers(0, 2**64 - 1)),
+    st.builds(OnBeats, after=SECONDS, before=SECONDS, every=st.integers(1, 99), first=st.integers(1, 99)),
+    st.builds(OnDownbeats, after=SECONDS, every=st.integers(1, 99)),
+    st.builds(Bars, which=st.sampled_from(["all", "4", "3-4", "1+5-6"]), beats=st.sampled_from(["all", "1+3"])),
+    st.builds(Onsets, before=SECONDS, after=SECONDS),
 )
 ANY_HINTS = st.lists(ANY_HINT, max_size=3).map(tuple)
 

@@ -40,6 +40,10 @@ class Clip:
         """Frames of the clip that cover its first `samples` samples."""
         return -(-samples * self.around // self.samples) if self.around else self.grid.frames_of(samples)
 
+    def frame_at(self, sample: int) -> int:
+        """The frame that holds sample number `sample`; it may lie outside the clip."""
+        return sample * self.around // self.samples if self.around else sample // self.grid.hop
+
     @property
     def seconds(self) -> float:
         return self.samples / self.grid.sample_rate

@@ -1,5 +1,7 @@
 """Patterns over the grid, in frames; True is where the pattern speaks. They join with `|`, `&` and `~`."""
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Bool
 from torch import Tensor
@@ -39,6 +41,21 @@ def span(frames: int, start: int, end: int) -> Bool[Tensor, " frame"]:
         raise PromptError(f"a span must lie within frames 0 to {frames}, start before end, got {start} to {end}")
     place = torch.arange(frames)
     return (place >= start) & (place < end)
+
+
+def stretches(frames: int, edges: Sequence[tuple[int, int]], *, circular: bool = False) -> Bool[Tensor, " frame"]:
+    """True from each start up to, but not including, its end; what lies outside is cut off, or wraps on a circle.
+
+    Raises:
+        PromptError: a stretch ends before it starts.
+    """
+    for start, end in edges:
+        if end < start:
+            raise PromptError(f"a stretch must end after its start, got {start} to {end}")
+    starts, ends = (torch.tensor(list(edges)).reshape(-1, 2).long().clamp(-frames, 2 * frames) + frames).unbind(1)
+    steps = torch.bincount(starts, minlength=3 * frames + 1) - torch.bincount(ends, minlength=3 * frames + 1)
+    rounds = steps.cumsum(0)[:-1].view(3, frames) > 0
+    return rounds.any(0) if circular else rounds[1]
 
 
 def scatter(frames: int, share: float, seed: int) -> Bool[Tensor, " frame"]:

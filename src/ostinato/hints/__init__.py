@@ -1,15 +1,21 @@
 """Hints: settings objects that answer "which cells?" for a clip, in seconds, beats and codebooks."""
 
+from .beats import Bars, OnBeats, OnDownbeats
 from .hint import Hint, describe, hints, load_hint, needs, parse_hint, plain_hint
 from .levels import Coarsest, Finer
+from .onsets import Onsets
 from .places import Everything, Inpaint, Periodic, Prefix, Random, Suffix
 
 __all__ = [
+    "Bars",
     "Coarsest",
     "Everything",
     "Finer",
     "Hint",
     "Inpaint",
+    "OnBeats",
+    "OnDownbeats",
+    "Onsets",
     "Periodic",
     "Prefix",
     "Random",

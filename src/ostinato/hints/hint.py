@@ -1,6 +1,6 @@
 """What a hint is, the names of all hints, and how people write them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Bool
@@ -8,7 +8,8 @@ from torch import Tensor
 
 from ..clip import Clip
 from ..config import load, parse_named, plain, unparse_named
-from ..errors import ConfigError
+from ..errors import ConfigError, PromptError
+from ..masks import stretches
 from ..registry import Registry
 
 
@@ -71,3 +72,43 @@ def load_hint(data: Any) -> Hint:
 def in_all_codebooks(clip: Clip, frames: Bool[Tensor, " frame"]) -> Bool[Tensor, "codebook frame"]:
     """These frames, in every codebook of the clip."""
     return frames.expand(clip.grid.codebooks, -1)
+
+
+def in_moments(clip: Clip, edges: Sequence[tuple[float, float]]) -> Bool[Tensor, "codebook frame"]:
+    """The frames that hold anything of these stretches of time, in seconds, in every codebook of the clip.
+
+    The frame in which a stretch starts is always one of them. What lies outside the clip is cut off, or wraps where
+    the clip is circular.
+    """
+    places = [[round(edge * clip.grid.sample_rate) for edge in pair] for pair in edges]
+    frames = [(clip.frame_at(start), clip.frame_at(max(start, end - 1)) + 1) for start, end in places]
+    return in_all_codebooks(clip, stretches(clip.frames, frames, circular=clip.around is not None))
+
+
+def in_parts(clip: Clip, edges: Sequence[tuple[float, float]]) -> Bool[Tensor, "codebook frame"]:
+    """The frames from the one that holds each start up to the one that holds its end, in seconds, in every codebook.
+
+    So the frame that holds a beat goes with what begins there, and parts that meet share no frame.
+    """
+
+    def frame(edge: float) -> int:
+        sample = round(edge * clip.grid.sample_rate)
+        return clip.frames if sample == clip.samples else clip.frame_at(sample)
+
+    frames = [(frame(start), frame(end)) for start, end in edges]
+    return in_all_codebooks(clip, stretches(clip.frames, frames, circular=clip.around is not None))
+
+
+def heard(what: str, times: Sequence[float] | None, cure: str, clip: Clip) -> Sequence[float]:
+    """`times`, once it is sure that there are any, and that all lie within the clip (to the nearest sample).
+
+    Raises:
+        PromptError: they are not known, there are none, or one lies past the end.
+    """
+    if times is None:
+        raise PromptError(f"the prompt needs {what}: {cure}")
+    if not times:
+        raise PromptError(f"the prompt needs {what}, and none were found in the sound: {cure}")
+    if round(times[-1] * clip.grid.sample_rate) > clip.samples:
+        raise PromptError(f"{what} at {times[-1]:g} s lie past the end of the clip at {clip.seconds:g} s; {cure}")
+    return times
