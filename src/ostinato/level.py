@@ -30,6 +30,12 @@ def level_gain(pieces: Iterable[Audio]) -> float:
 
     Source: ITU-R BS.1770-4 within a piece.
     """
+    loud, peak = measured(pieces)
+    return to_target(loud, peak) if math.isfinite(loud) and peak else 1.0
+
+
+def measured(pieces: Iterable[Audio]) -> tuple[float, float]:
+    """Loudness in LUFS, over pieces of 3 s as in `level_gain`, and peak; silence has a loudness of minus infinity."""
     energy, heard, peak = 0.0, 0, 0.0
     rate, waves = _opened(pieces)
     for block, real in windows(waves, round(PIECE * rate), 0):
@@ -38,9 +44,7 @@ def level_gain(pieces: Iterable[Audio]) -> float:
         loudness = _loudness(part, rate)
         if math.isfinite(loudness) and loudness > ABSOLUTE_GATE:
             energy, heard = energy + 10 ** (loudness / 10), heard + 1
-    if heard == 0 or peak == 0:
-        return 1.0
-    return to_target(10 * math.log10(energy / heard), peak)
+    return (10 * math.log10(energy / heard) if heard else -math.inf), peak
 
 
 def circular_gain(audio: Audio) -> float:

@@ -7,8 +7,10 @@ from typing import Any
 import torch
 
 from .audiofile import Reader, Writer, info
+from .codesfile import Origin
+from .draft import Draft
 from .filling import Progress
-from .pipeline import Draft, Pipeline
+from .pipeline import Pipeline
 from .prompts import Prompt
 from .resampling import join
 from .types import Audio, Codes, Grid
@@ -23,6 +25,7 @@ def vary_file(
     prompt: Prompt,
     *,
     about: Callable[[Draft], dict[str, Any]] | None = None,
+    tokens: tuple[Codes, Origin] | None = None,
     loop: bool = False,
     watch: Progress | None = None,
     **how: Any,
@@ -37,6 +40,7 @@ def vary_file(
         target: the WAV or FLAC file to write; it appears whole or not at all.
         prompt: which cells stay.
         about: what the file shall tell of the take.
+        tokens: those of the source with their origin, where it is a take that has them; else it is encoded.
         loop, watch, how: as in `Pipeline.vary`; `watch` sees the seconds read and written, too: "encode", "decode".
 
     Returns:
@@ -46,18 +50,29 @@ def vary_file(
         AudioError: a file cannot be read or written; else as `Pipeline.vary`.
     """
     seconds, pieces = round(info(source).seconds), file_pieces(source)
-    if loop:
-        codes, origin = pipeline.encode(join(pieces()), circular=True)
-    else:
-        read = _Meter("encode", 2 * seconds, watch)
-        blocks, told = pipeline.encode_blocks(lambda: read.passed(pieces()))
-        codes, origin = torch.cat([_small(block, pipeline.grid) for block in blocks], dim=-1), told()
+    codes, origin = encode_file(pipeline, source, loop=loop, watch=watch) if tokens is None else tokens
     draft = pipeline.draft(codes, origin, prompt, watch=watch, **how)
     written, facts = _Meter("decode", seconds, watch), None if about is None else about(draft)
     with Writer(target, origin.sample_rate, origin.channels, about=facts) as writer:
         for piece in written.passed(pipeline.sound(draft, pieces())):
             writer.write(piece)
     return draft, writer.gain_db
+
+
+def encode_file(
+    pipeline: Pipeline, source: Path, *, loop: bool = False, watch: Progress | None = None
+) -> tuple[Codes, Origin]:
+    """`Pipeline.encode` of a sound file, in flat memory unless it is a loop; `watch` sees the seconds as "encode".
+
+    Raises:
+        AudioError: the file cannot be read; else as `Pipeline.encode`.
+    """
+    pieces = file_pieces(source)
+    if loop:
+        return pipeline.encode(join(pieces()), circular=True)
+    read = _Meter("encode", 2 * round(info(source).seconds), watch)
+    blocks, told = pipeline.encode_blocks(lambda: read.passed(pieces()))
+    return torch.cat([_small(block, pipeline.grid) for block in blocks], dim=-1), told()
 
 
 def file_pieces(path: Path) -> Callable[[], Iterator[Audio]]:

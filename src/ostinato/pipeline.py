@@ -4,10 +4,10 @@ Stereo is coded as mid and side: two rows that share one mask. A mono sound in t
 what is in the middle of the image is drawn once.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Bool
@@ -20,39 +20,25 @@ from .clip import Clip
 from .codec import Codec
 from .codesfile import Origin
 from .config import plain
+from .draft import Draft, cells, unlocked, voices
 from .dsp import left_right, mid_side
-from .errors import AudioError, CheckpointError
+from .errors import AudioError, CheckpointError, ConfigError
 from .filling import Progress, fill, stages
-from .level import circular_gain, level_gain, limited, limited_circle
+from .hints import Hint, plain_hint
+from .level import circular_gain, level_gain, limited, limited_circle, measured
 from .lm import LMConfig, MaskedModel
 from .models import PARTS, fingerprint, folder_of
 from .prompts import Prompt
 from .resampling import join, resampled, samples_at
 from .sampling import Confidence, Sampler, samplers
-from .splice import Turn, Voice, carried, spliced, turns
-from .types import Audio, Codes, CodesStream, Grid, Mask, Take
+from .splice import Voice, spliced
+from .types import Audio, Codes, CodesStream, Grid, Take
 
 PROBE = 192
 PART = 1024
 LONGEST_CIRCLE = 600
 COARSE: Sampler = Confidence()
 FINE: Sampler = Confidence(steps=8)
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A take before it is heard: its tokens, and what its sound is made with."""
-
-    codes: Codes
-    mask: Mask
-    origin: Origin
-    seed: int
-    settings: dict[str, Any]
-    model: str
-
-    def take(self, audio: Audio) -> Take:
-        """The take, once it has a sound."""
-        return Take(audio, self.codes.long(), self.mask, self.seed, self.settings, self.model)
 
 
 @dataclass(frozen=True)
@@ -161,7 +147,7 @@ class Pipeline:
 
     def vary(
         self,
-        audio: Audio,
+        audio: Audio | Take,
         prompt: Prompt,
         *,
         seed: int = 0,
@@ -171,6 +157,10 @@ class Pipeline:
         loop: bool = False,
         turned: int = 0,
         batch: int = 1,
+        lock: Sequence[Hint] = (),
+        unlock: bool = False,
+        feedback: int = 1,
+        loudness: float | None = None,
         budget: Budget | None = None,
         watch: Progress | None = None,
     ) -> Take:
@@ -180,7 +170,7 @@ class Pipeline:
         `splice` for how they meet what was made.
 
         Args:
-            audio: one sound, mono or stereo.
+            audio: one sound, mono or stereo; or a take, which goes on from its tokens and is a loop if it was one.
             prompt: which cells stay.
             seed: another seed, another take.
             sampler: how the coarse codebooks are filled; `COARSE` unless given.
@@ -189,15 +179,24 @@ class Pipeline:
             loop: the end of `audio` meets its start, and that of the take its own; see `circle`.
             turned: by how many frames a loop was turned; the take is turned with it.
             batch: windows of a long sound that are filled at once, as memory allows; it does not change the take.
+            lock: cells that are not hidden, in this take and in all that are made from it.
+            unlock: forget what was locked in the take before.
+            feedback: how many times; each time but the first starts from the tokens of the one before, with the
+                next seed.
+            loudness: in LUFS, what is made is brought to; as the tokens have it unless given.
             budget: what the take may cost, made just before; it decides over the samplers' steps.
             watch: called as `watch(stage, passes done, passes in all)`; what it raises ends the work.
 
         Raises:
             AudioError: the sound is a batch, has more than two channels, or is a loop of more than 10 minutes.
-            PromptError: the prompt asks for what the clip does not have.
+            CheckpointError: the take is of another codec.
+            ConfigError: `feedback` is below 1, or above it with a deadline.
+            PromptError: the prompt asks for what the clip does not have, or all that it hides is locked.
         """
         budget = budget or Budget()
-        codes, origin = self.encode(audio, circular=loop)
+        before = audio if isinstance(audio, Take) else None
+        sound = audio if isinstance(audio, Audio) else audio.audio
+        codes, origin = self.encode(sound, circular=loop) if before is None else (before.codes, self.origin(before))
         draft = self.draft(
             codes,
             origin,
@@ -208,10 +207,14 @@ class Pipeline:
             redraw=redraw,
             turned=turned,
             batch=batch,
+            lock=lock,
+            locked=None if before is None or unlock else before.locked,
+            feedback=feedback,
+            loudness=loudness,
             budget=budget,
             watch=watch,
         )
-        return draft.take(join(self.sound(draft, [audio])))
+        return draft.take(join(self.sound(draft, [sound])))
 
     def draft(
         self,
@@ -225,65 +228,96 @@ class Pipeline:
         redraw: bool = False,
         turned: int = 0,
         batch: int = 1,
+        lock: Sequence[Hint] = (),
+        locked: Bool[Tensor, "codebook frame"] | None = None,
+        feedback: int = 1,
+        loudness: float | None = None,
         budget: Budget | None = None,
         watch: Progress | None = None,
-    ) -> "Draft":
-        """The tokens of a take of a sound that has been encoded; the rest as in `vary`."""
+    ) -> Draft:
+        """The tokens of a take of a sound that has been encoded; `locked` was before, and the rest is as in `vary`."""
         spent = budget or Budget()
+        if feedback < 1 or (feedback > 1 and spent.timed):
+            raise ConfigError(f"feedback must be 1 or more, and 1 with a deadline, got {feedback}")
         clip = self.clip(origin.samples, origin.sample_rate, loop=origin.circular)
-        mask = prompt.mask(clip)[None].expand_as(codes)
+        fixed = cells(clip, lock) if locked is None else locked | cells(clip, lock)
+        mask = unlocked(prompt.mask(clip), fixed)[None].expand_as(codes)
         how = {"coarse": sampler or COARSE, "fine": finisher or FINE}
         if spent.timed:
             spent.reserve(self._seconds_to_decode(codes, spent.clock))
-        work = stages(self.coarse, self.fine, how, seed)
-        filled = fill(
-            work, codes, mask, circular=origin.circular, turned=turned, batch=batch, budget=spent, watch=watch
-        )
+        ways = {"circular": origin.circular, "turned": turned, "batch": batch, "budget": spent, "watch": watch}
+        for each in range(feedback):
+            codes = fill(stages(self.coarse, self.fine, how, seed + each), codes, mask, **ways)
         settings = {
             "prompt": prompt.plain(),
             "redraw": redraw,
             "loop": origin.circular,
             **({"turned": turned} if turned else {}),
+            **({"lock": [plain_hint(hint) for hint in lock]} if lock else {}),
+            **({"feedback": feedback} if feedback > 1 else {}),
+            **({} if loudness is None else {"loudness": loudness}),
             **{stage: {"name": samplers.name(type(each)), **plain(each)} for stage, each in spent.chosen.items()},
             **({} if spent.cut is None else {"cut": spent.cut, **({"batch": batch} if batch > 1 else {})}),
         }
-        return Draft(filled, mask, origin, seed, settings, self.hash)
+        draft = Draft(codes, mask, origin, seed, settings, self.hash, fixed if bool(fixed.any()) else None)
+        return draft if loudness is None else self._levelled(draft, loudness)
 
-    def sound(self, draft: "Draft", original: Iterable[Audio]) -> Iterator[Audio]:
+    def origin(self, take: Take) -> Origin:
+        """What the sound of a take's tokens is made with.
+
+        Raises:
+            CheckpointError: the tokens are of another codec.
+        """
+        audio, circular = take.audio, bool(take.settings.get("loop"))
+        self.check_tokens("the take", take.codec)
+        return self._origin(audio, audio.samples, take.gain, circular=circular)
+
+    def check_tokens(self, name: str, codec: str) -> None:
+        """See that tokens of a codec with this hash are ours; `name` is whose tokens they are.
+
+        Raises:
+            CheckpointError: they are not.
+        """
+        if codec != self.codec_hash:
+            theirs = f"tokens of another codec ({codec or 'unknown'})"
+            raise CheckpointError(f"{name} has {theirs} than model '{self.name}' ({self.codec_hash}); name its model")
+
+    def sound(self, draft: Draft, original: Iterable[Audio], other: Iterable[Audio] | None = None) -> Iterator[Audio]:
         """The sound of a take piece by piece, in flat memory unless it is a loop.
 
-        `original` is the sound that it was made from, in pieces; with `redraw` it is not looked at. Where original
-        samples are carried, what is made is limited to full scale, so that no one need turn the originals down.
+        `original` is the sound that it was made from, in pieces, and `other` that of the cells that the mask hides,
+        where they are another take's; with `redraw` neither is looked at. Where samples of these are carried, what is
+        made is limited to full scale, so that no one need turn them down; and so it is where it was given a loudness.
         """
-        origin = draft.origin
-        made = self.decode_blocks((part.long() for part in draft.codes.split(PART, dim=-1)), origin)
-        if draft.settings["redraw"]:
-            return made
-        plan = self._turns(draft.mask[0], origin)
-        if not any(turn.voice is Voice.ORIGINAL for turn in plan):
-            return made
-        made = map(limited_circle, made) if origin.circular else limited(made)
-        pieces = (Audio(piece.wave.float(), piece.sample_rate) for piece in original)
-        return spliced(pieces, made, plan)
+        origin, hidden = draft.origin, draft.mask[0]
+        made = self.decode_blocks(_parts(draft.codes), origin)
+        sources = [] if other is None else [(other, ~hidden)]
+        plans = [(pieces, voices(mask, origin)) for pieces, mask in [*sources, (original, hidden)]]
+        plans = [each for each in plans if any(turn.voice is Voice.ORIGINAL for turn in each[1])]
+        carries = bool(plans) and not draft.settings["redraw"]
+        if carries or "loudness" in draft.settings:
+            made = map(limited_circle, made) if origin.circular else limited(made)
+        for pieces, plan in plans if carries else []:
+            made = spliced((Audio(piece.wave.float(), piece.sample_rate) for piece in pieces), made, plan)
+        return made
 
-    def _turns(self, mask: Bool[Tensor, "codebook frame"], origin: Origin) -> list[Turn]:
-        """Whose samples each stretch of a take has; a frame is `over / under` samples long."""
-        last = mask.shape[-1]
-        over, under = self.grid.hop * origin.sample_rate, self.grid.sample_rate
-        if origin.circular:
-            over, under = origin.samples, last
-
-        def edge(frame: int) -> int:
-            return origin.samples if frame == last else -(-frame * over // under)
-
-        frames = carried(mask, circular=origin.circular)
-        return turns(frames, edge, over // (2 * under), circular=origin.circular)
+    def _levelled(self, draft: Draft, loudness: float) -> Draft:
+        """A draft with the gain that gives what it makes this loudness; silence stays as it is."""
+        found, _ = measured(self.decode_blocks(_parts(draft.codes), draft.origin))
+        if not math.isfinite(found):
+            return draft
+        gain = draft.origin.gain * 10 ** ((found - loudness) / 20)
+        return replace(draft, origin=replace(draft.origin, gain=gain))
 
     def _seconds_to_decode(self, codes: Codes, clock: Callable[[], float]) -> float:
         """How long it will take to decode, as a short piece tells, and a quarter more for what else is left."""
         piece, began = codes[..., :PROBE], clock()
         _ = self.codec.decode(piece.long(), piece.shape[-1] * self.grid.hop)
         return 1.25 * (clock() - began) * codes.shape[-1] / piece.shape[-1]
+
+
+def _parts(codes: Codes) -> Iterator[Codes]:
+    return (part.long() for part in codes.split(PART, dim=-1))
 
 
 def _check_shape(piece: Audio) -> None:

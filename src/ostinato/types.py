@@ -130,7 +130,9 @@ class Take:
     """One result: its sound, its tokens, and all that is needed to make it again.
 
     `codes` and `mask` have one row a side: mono 1, stereo 2 (mid, then side). `settings` is plain
-    data: prompt, sampler settings and whatever the door added.
+    data: prompt, sampler settings and whatever the door added. `parent` is the SHA-256 of the file that it was made
+    from, if it was. `gain` is what the sound is multiplied by before coding, `codec` the hash of that codec, and
+    `locked` the cells that stay in all takes made from this one.
     """
 
     audio: Audio
@@ -140,6 +142,9 @@ class Take:
     settings: dict[str, Any] = field(default_factory=dict)
     model: str = ""
     parent: str | None = None
+    gain: float = 1.0
+    codec: str = ""
+    locked: Bool[Tensor, "codebook frame"] | None = None
 
     def replace(self, **changes: Any) -> "Take":
         """A copy with some fields changed."""
