@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ostinato.clip import Clip
 from ostinato.errors import ConfigError, OstinatoError, PromptError
+from ostinato.grids import steady
 from ostinato.hints import (
     Bars,
     Coarsest,
@@ -263,6 +264,10 @@ def test_parts_of_a_prompt_may_be_absent():
     [
         ("timbre transfer", {Periodic(period=2)}, {Finer(first=1)}),
         ("small variation", {Periodic(period=5)}, {Finer(first=4)}),
+        ("small variation follow beat", {Periodic(period=7), OnBeats(after=50)}, {Finer(first=4)}),
+        ("medium variation follow beat", {Periodic(period=13), OnBeats(after=50)}, {Finer(first=4)}),
+        ("large variation follow beat", {OnBeats(after=80)}, {Finer(first=4)}),
+        ("beat driven", {OnBeats(after=75)}, set()),
         ("medium variation", {Periodic(period=7)}, {Finer(first=4)}),
         ("large variation", {Periodic(period=13)}, {Finer(first=4), Random(share=0.2)}),
         ("unconditional", set(), set()),
@@ -274,16 +279,19 @@ def test_presets_have_the_published_values(name: str, keep: set[Hint], hide: set
 
 @pytest.mark.parametrize("name", presets)
 def test_every_preset_fits_a_loop_of_four_seconds_and_leaves_work_to_do(name: str):
-    mask = presets[name].mask(Clip(Grid(), 4 * 44100))
+    short, long = (Clip(Grid(), seconds * 44100, beats=steady(seconds)) for seconds in (4, 8))
+    mask = presets[name].mask(short)
     assert mask.any()
     assert mask.all() == (name == "unconditional")
     assert preset_help[name]
-    assert math.isclose(mask.float().mean(), presets[name].mask(Clip(Grid(), 8 * 44100)).float().mean(), abs_tol=0.3)
+    assert math.isclose(mask.float().mean(), presets[name].mask(long).float().mean(), abs_tol=0.3)
 
 
 def test_preset_names_are_easy_to_type():
     for name in ("medium variation", "medium-variation", "Medium_Variation"):
         assert preset(name) is presets["medium variation"]
+    for name in ("large variation (follow beat)", "large-variation-follow-beat", "large variation, follow beat"):
+        assert preset(name) is presets["large variation follow beat"]
     with pytest.raises(ConfigError, match="no preset called 'medium-variaton'; did you mean 'medium variation'"):
         _ = preset("medium-variaton")
 

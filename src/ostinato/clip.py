@@ -10,11 +10,20 @@ from .types import Beats, Grid
 
 
 @dataclass(frozen=True)
+class Heard:
+    """What has been heard in a sound: beats, onsets in seconds, surprise in bits for every frame; None if no one has."""
+
+    beats: Beats | None = None
+    onsets: tuple[float, ...] | None = None
+    surprise: Float[Tensor, " frame"] | None = None
+
+
+@dataclass(frozen=True)
 class Clip:
     """What hints know of the music: its grid and its length, and what has been heard in it, never its tokens.
 
     A circular clip has `around` frames, all of one length, so that the last one meets the first. What hints ask for
-    by their `needs` must be there: `beats`, `onsets` in seconds, and `surprise` in bits for every frame.
+    by their `needs` must be there; see `Heard`.
 
     Raises:
         PromptError: the clip has no samples.

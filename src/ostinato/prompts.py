@@ -1,5 +1,6 @@
 """Prompts say which cells of a clip stay and which the model fills; hints make them up."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -63,7 +64,7 @@ class Prompt:
     @property
     def needs(self) -> frozenset[str]:
         """The fields of a clip that must have been heard before this prompt can be answered."""
-        return frozenset().union(*map(needs, (*self.keep, *self.hide)))
+        return needs(*self.keep, *self.hide)
 
     def mask(self, clip: Clip) -> Bool[Tensor, "codebook frame"]:
         """True where the model must fill the grid of `clip`.
@@ -81,12 +82,12 @@ class Prompt:
 
 
 def preset(name: str) -> Prompt:
-    """The prompt called `name`; case does not matter, and a hyphen or an underscore is as good as a space.
+    """The prompt called `name`; case does not matter, and neither does what stands between its words.
 
     Raises:
         ConfigError: no such preset; the message gives the nearest.
     """
-    plainly = name.lower().replace("-", " ").replace("_", " ")
+    plainly = " ".join(re.findall(r"[a-z0-9]+", name.lower()))
     if plainly not in presets:
         raise ConfigError(f"no preset called '{name}'; {nearest(plainly, list(presets))}")
     return presets[plainly]
@@ -98,20 +99,45 @@ _PRESETS: list[tuple[str, str, Prompt]] = [
         "the notes and the rhythm in another voice",
         Prompt.of(["periodic:period=2"], ["finer:first=1"]),
     ),
+    (
+        "timbre transfer follow beat",
+        "another voice, freer between the beats",
+        Prompt.of(["periodic:period=5", "beats:after=50"], ["finer:first=1"]),
+    ),
     ("small variation", "nearly the same", Prompt.of(["periodic:period=5"], ["finer:first=4"])),
+    (
+        "small variation follow beat",
+        "nearly the same, freer between the beats",
+        Prompt.of(["periodic:period=7", "beats:after=50"], ["finer:first=4"]),
+    ),
     ("medium variation", "the same piece, played again", Prompt.of(["periodic:period=7"], ["finer:first=4"])),
+    (
+        "medium variation follow beat",
+        "the same piece, played again on its beats",
+        Prompt.of(["periodic:period=13", "beats:after=50"], ["finer:first=4"]),
+    ),
     (
         "large variation",
         "the same groove, much of it new",
         Prompt.of(["periodic:period=13"], ["finer:first=4", "random:share=0.2"]),
     ),
+    (
+        "large variation follow beat",
+        "only what is on the beats, a little longer",
+        Prompt.of(["beats:after=80"], ["finer:first=4"]),
+    ),
+    ("beat driven", "all of the sound just after each beat, and a new piece between", Prompt.of(["beats"])),
     ("unconditional", "nothing of the input but its length", Prompt()),
     ("compression", "only the coarsest codebook; the rest is made again", Prompt.of(["coarsest:codebooks=1"])),
     ("polish", "the four coarsest codebooks; the detail is made again", Prompt.of(["coarsest:codebooks=4"])),
     ("continuation", "the first two seconds, and what may follow", Prompt.of(["prefix:seconds=2"])),
     ("bridge", "the first and the last second, and a way between", Prompt.of(["prefix:seconds=1", "suffix:seconds=1"])),
 ]
-"""The first five have the names and values of VampNet's published application, as far as its hints go."""
+"""Down to `unconditional` they have the names and values of VampNet's published application, as far as its hints go.
+
+It has no `timbre transfer follow beat`, which is made as the others are: the next longer period, and 50 ms of each
+beat. `beat driven` is the prompt of its paper (arXiv:2307.04686, section 3.4).
+"""
 
 presets: dict[str, Prompt] = {name: prompt for name, _, prompt in _PRESETS}
 preset_help: dict[str, str] = {name: help for name, help, _ in _PRESETS}

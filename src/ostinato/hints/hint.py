@@ -44,9 +44,9 @@ def describe(hint: Hint) -> str:
     return unparse_named(hints, hint)
 
 
-def needs(hint: Hint) -> frozenset[str]:
-    """The fields of a clip that must have been heard before the hint can answer."""
-    return getattr(hint, "needs", frozenset())
+def needs(*asked: Hint) -> frozenset[str]:
+    """The fields of a clip that must have been heard before these hints can answer."""
+    return frozenset().union(*(getattr(hint, "needs", frozenset()) for hint in asked))
 
 
 def plain_hint(hint: Hint) -> dict[str, Any]:
