@@ -5,11 +5,13 @@ from .hint import Hint, describe, hints, load_hint, needs, parse_hint, plain_hin
 from .levels import Coarsest, Finer
 from .onsets import Onsets
 from .places import Everything, Inpaint, Periodic, Prefix, Random, Suffix
+from .surprise import Expected, Surprising
 
 __all__ = [
     "Bars",
     "Coarsest",
     "Everything",
+    "Expected",
     "Finer",
     "Hint",
     "Inpaint",
@@ -20,6 +22,7 @@ __all__ = [
     "Prefix",
     "Random",
     "Suffix",
+    "Surprising",
     "describe",
     "hints",
     "load_hint",
