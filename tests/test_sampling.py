@@ -14,6 +14,7 @@ from ostinato.config import unparse
 from ostinato.errors import ConfigError
 from ostinato.masks import drawing
 from ostinato.sampling import Confidence, Noise, Sampler, cosine_left, derive, reveal, samplers, top_p, typical
+from ostinato.sampling.filters import ROWS
 
 FILTERS = [top_p, typical]
 
@@ -53,6 +54,21 @@ def test_typical_prefers_the_usual_surprise_to_the_likeliest_token():
     assert kept(typical(logits, 0.6)) == [[0, 3]]
     assert kept(typical(logits, 0.9)) == [[0, 1, 2, 3]]
     assert kept(top_p(logits, 0.2)) == [[0]]
+
+
+def test_typical_leaves_as_many_tokens_as_it_is_asked_to():
+    logits = torch.tensor([[0.45, 0.15, 0.15, 0.25]]).log()
+    assert kept(typical(logits, 0.2, 2)) == [[0, 3]]
+    assert kept(typical(logits, 0.6, 2)) == [[0, 3]]
+    assert kept(typical(logits, 0.2, 99)) == [[0, 1, 2, 3]]
+
+
+@pytest.mark.parametrize("keep", FILTERS)
+def test_a_filter_does_the_same_with_many_cells_as_with_one(keep):
+    logits = random_logits(2 * ROWS + 3, 40)
+    assert torch.equal(keep(logits, 0.5), torch.cat([keep(row[None], 0.5) for row in logits]))
+    assert torch.equal(keep(logits.view(-1, 1, 1, 40), 0.5).flatten(0, -2), keep(logits, 0.5))
+    assert keep(logits[:0], 0.5).shape == (0, 40)
 
 
 def reference(name: str, logits: Tensor, mass: float) -> list[int]:
@@ -276,6 +292,7 @@ def test_no_freedom_fills_the_surest_cells_first():
         Confidence(steps=9, temperature=0.7, choice=1.5),
         Confidence(steps=4, top_p=0.7, typical=0.8, choice=3.0),
         Confidence(steps=5, temperature=0.0, choice=0.4),
+        Confidence(steps=5, cutoff=0.4, choice=0.0, typical=0.3, typical_least=3),
     ],
     ids=unparse,
 )
@@ -292,8 +309,9 @@ def test_decoding_is_what_its_definition_says(how: Confidence, grid_of, listener
             sure: dict[tuple[int, int], float] = {}
             for c, t in was_hidden[item].nonzero().tolist():
                 cell = logits[item, c, t]
-                filtered = top_p(typical(cell, how.typical), how.top_p)
-                token = int((filtered + how.temperature * guess_noise[item, c, t]).argmax())
+                filtered = top_p(typical(cell, how.typical, how.typical_least), how.top_p)
+                warmth = how.temperature if step / how.steps <= how.cutoff else 0.0
+                token = int((filtered + warmth * guess_noise[item, c, t]).argmax())
                 assert now[item, c, t] == token
                 sure[c, t] = float(cell.log_softmax(-1)[token])
                 sure[c, t] += how.choice * fade * float(noise.choice(step, 3, 20)[item, c, t])

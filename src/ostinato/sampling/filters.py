@@ -1,9 +1,13 @@
 """Filters: which tokens a guess may fall on."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+ROWS = 256  # cells filtered at a time, so that they stay in the cache
 
 
 def top_p(logits: Float[Tensor, "*cell vocab"], mass: float) -> Float[Tensor, "*cell vocab"]:
@@ -15,24 +19,40 @@ def top_p(logits: Float[Tensor, "*cell vocab"], mass: float) -> Float[Tensor, "*
     """
     if mass >= 1:
         return logits
-    likelihood = logits.softmax(-1)
-    return _keep_best(logits, likelihood, likelihood, mass)
+
+    def likeliest(rows: Float[Tensor, "cell vocab"]) -> Float[Tensor, "cell vocab"]:
+        likelihood = rows.softmax(-1)
+        return _keep_best(rows, likelihood, likelihood, mass, 1)
+
+    return _in_parts(likeliest, logits)
 
 
-def typical(logits: Float[Tensor, "*cell vocab"], mass: float) -> Float[Tensor, "*cell vocab"]:
+def typical(logits: Float[Tensor, "*cell vocab"], mass: float, least: int = 1) -> Float[Tensor, "*cell vocab"]:
     """Logits in which only typical tokens are left: those whose surprise is closest to the mean surprise (entropy).
 
-    As few as hold `mass` of the likelihood, at least one; the others become minus infinity. Tokens that tie with the
-    last one stay. A mass of 1 changes nothing.
+    As few as hold `mass` of the likelihood, but `least` of them (or all, where there are fewer); the others become
+    minus infinity. Tokens that tie with the last one stay. A mass of 1 changes nothing.
 
     Source: locally typical sampling, Meister et al., arXiv:2202.00666, section 4.
     """
     if mass >= 1:
         return logits
-    surprise = -logits.log_softmax(-1)
-    likelihood = (-surprise).exp()
-    entropy = torch.special.entr(likelihood).sum(-1, keepdim=True)
-    return _keep_best(logits, -(surprise - entropy).abs(), likelihood, mass)
+
+    def most_typical(rows: Float[Tensor, "cell vocab"]) -> Float[Tensor, "cell vocab"]:
+        surprise = -rows.log_softmax(-1)
+        likelihood = (-surprise).exp()
+        entropy = torch.special.entr(likelihood).sum(-1, keepdim=True)
+        return _keep_best(rows, -(surprise - entropy).abs(), likelihood, mass, least)
+
+    return _in_parts(most_typical, logits)
+
+
+def _in_parts(
+    change: Callable[[Float[Tensor, "cell vocab"]], Float[Tensor, "cell vocab"]], logits: Float[Tensor, "*cell vocab"]
+) -> Float[Tensor, "*cell vocab"]:
+    """What `change` makes of the logits, some cells at a time."""
+    parts = [change(rows) for rows in logits.reshape(-1, logits.shape[-1]).split(ROWS)]
+    return torch.cat(parts).view(logits.shape)
 
 
 def _keep_best(
@@ -40,11 +60,12 @@ def _keep_best(
     score: Float[Tensor, "*cell vocab"],
     likelihood: Float[Tensor, "*cell vocab"],
     mass: float,
+    least: int,
 ) -> Float[Tensor, "*cell vocab"]:
-    """Logits without the tokens of low score that are not needed to hold `mass` of the likelihood."""
+    """Logits without the tokens of low score, but for those that are needed to hold `mass`, or to be `least`."""
     order = _best_first(score)
     held = likelihood.gather(-1, order).cumsum(-1)
-    last = (held < mass).sum(-1, keepdim=True).clamp(max=logits.shape[-1] - 1)
+    last = (held < mass).sum(-1, keepdim=True).clamp(min=least - 1).clamp(max=logits.shape[-1] - 1)
     return logits.masked_fill(score < score.gather(-1, order.gather(-1, last)), -torch.inf)
 
 

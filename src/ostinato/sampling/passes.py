@@ -41,6 +41,7 @@ class Passes:
     typical: float = knob(
         "share of likelihood to guess from, most typical tokens first; 1 is all", default=1.0, low=0, high=1
     )
+    typical_least: int = knob("typical tokens to guess from at least", default=1, unit="tokens", low=1)
 
     def passes(self, mask: Mask) -> int:
         """How many times the model is asked, at most."""
@@ -49,6 +50,10 @@ class Passes:
     def left(self, step: int, first: Mask) -> Int[Tensor, " batch"]:
         """Cells of each item that stay hidden after pass `step` (from 0), where `first` was hidden before all."""
         raise NotImplementedError
+
+    def warmth(self, step: int) -> float:
+        """The temperature in pass `step`."""
+        return self.temperature
 
     def trust(self, step: int, likely: Float[Tensor, " hidden"], mask: Mask, noise: Noise) -> Float[Tensor, " hidden"]:
         """How early each guess may stay; `likely` is the logarithm of its likelihood."""
@@ -86,8 +91,8 @@ class Passes:
         """The canvas after one pass, in which `left` cells of each item are hidden."""
         mask = canvas.mask
         hidden = logits[mask].float()
-        wanted = top_p(typical(hidden, self.typical), self.top_p)
-        guess = (wanted + self.temperature * noise.guess_at(step, mask, logits.shape[-1])).max(-1).indices
+        wanted = top_p(typical(hidden, self.typical, self.typical_least), self.top_p)
+        guess = (wanted + self.warmth(step) * noise.guess_at(step, mask, logits.shape[-1])).max(-1).indices
         likely = hidden.log_softmax(-1).gather(-1, guess[:, None])[:, 0]
         codes, after = reveal(canvas.codes, mask, guess, self.trust(step, likely, mask, noise), left.to(mask.device))
         return Canvas(codes, after, canvas.first, canvas.likely.masked_scatter(mask, likely))
@@ -101,6 +106,12 @@ class Stepped(Passes):
     """
 
     steps: int = knob("passes through the model", default=24, low=1, high=512)
+    cutoff: float = knob(
+        "share of the steps that guess freely; later ones take the likeliest", default=1.0, low=0, high=1
+    )
+
+    def warmth(self, step: int) -> float:
+        return self.temperature if step <= self.cutoff * self.steps else 0.0
 
     def passes(self, mask: Mask) -> int:
         return min(self.steps, int(mask.flatten(1).sum(1).max()))
