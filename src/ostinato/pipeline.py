@@ -286,18 +286,16 @@ class Pipeline:
         """The sound of a take piece by piece, in flat memory unless it is a loop.
 
         `original` is the sound that it was made from, in pieces, and `other` that of the cells that the mask hides,
-        where they are another take's; with `redraw` neither is looked at. Where samples of these are carried, what is
-        made is limited to full scale, so that no one need turn them down; and so it is where it was given a loudness.
+        where they are another take's; with `redraw` neither is looked at. What is made is limited to full scale, so
+        that a few peaks need not turn down all the rest.
         """
         origin, hidden = draft.origin, draft.mask[0]
         made = self.decode_blocks(_parts(draft.codes), origin)
+        made = map(limited_circle, made) if origin.circular else limited(made)
         sources = [] if other is None else [(other, ~hidden)]
         plans = [(pieces, voices(mask, origin)) for pieces, mask in [*sources, (original, hidden)]]
         plans = [each for each in plans if any(turn.voice is Voice.ORIGINAL for turn in each[1])]
-        carries = bool(plans) and not draft.settings["redraw"]
-        if carries or "loudness" in draft.settings:
-            made = map(limited_circle, made) if origin.circular else limited(made)
-        for pieces, plan in plans if carries else []:
+        for pieces, plan in [] if draft.settings["redraw"] else plans:
             made = spliced((Audio(piece.wave.float(), piece.sample_rate) for piece in pieces), made, plan)
         return made
 
