@@ -16,7 +16,7 @@ from ostinato.config import load, plain
 from ostinato.errors import ConfigError, TrainingError
 from ostinato.lm import LMConfig, MaskedModel
 from ostinato.train.codec import CodecJob, CodecTraining
-from ostinato.train.lm import LMJob, LMTraining, random_mask, shaped_mask
+from ostinato.train.lm import LMJob, LMTraining, answer_with, half_sums, random_mask, shaped_mask
 from ostinato.train.loop import LoopConfig, rate, run
 from ostinato.train.runs import start
 from ostinato.train.state import Average, read_state, write_state
@@ -199,6 +199,29 @@ def test_the_fine_model_is_never_asked_for_what_it_is_given(music: Path, frozen:
     assert bool(mask[:, 4:].flatten(1).any(1).all())
 
 
+def test_a_new_model_answers_alike_for_codes_that_are_alike():
+    vectors = tiny.codec().vectors()[: tiny.COARSE.codebooks].clone()
+    vectors[:, 1] = vectors[:, 0]
+    vectors[:, 2] = -vectors[:, 0]
+    with torch.random.fork_rng():
+        _ = torch.manual_seed(0)
+        model = MaskedModel(tiny.COARSE)
+        answer_with(vectors, model)
+    assert torch.equal(model.vectors, vectors)
+    codes = torch.randint(vectors.shape[1], (1, len(vectors), 200), generator=torch.Generator().manual_seed(0))
+    logits = model(codes, codes % 2 == 0).detach()[..., :3].flatten(0, 2).T
+    alike, unlike = torch.corrcoef(logits)[0, 1:].tolist()
+    assert alike > 0.5 > -0.5 > unlike
+
+
+def test_half_sums_last_as_long_as_they_are_wanted():
+    before = torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed()
+    with pytest.raises(KeyError), half_sums():
+        assert torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed()
+        raise KeyError
+    assert torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed() == before
+
+
 @pytest.mark.parametrize("make", [random_mask, shaped_mask])
 @pytest.mark.parametrize("codebooks", [1, 4])
 def test_masks_for_training_cover_little_and_much(make: Any, codebooks: int):
@@ -219,6 +242,7 @@ def test_tokens_are_encoded_once_and_anew_for_another_codec(music: Path, frozen:
     cache = tmp_path / "t.safetensors"
     first = tokens(music, frozen, cache)
     assert sorted(first) == ["0.wav#0", "0.wav#1", "1.wav#0", "1.wav#1"]
+    assert all(first[f"{n}.wav#1"].shape[1] == -(-first[f"{n}.wav#0"].shape[1] // 4) for n in range(2))
     stamp = cache.stat().st_mtime_ns
     again = tokens(music, frozen, cache)
     assert cache.stat().st_mtime_ns == stamp

@@ -1,6 +1,8 @@
 """Training a masked model: hide cells, guess them, pay for the hidden ones only."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +82,31 @@ def shaped_mask(
     return torch.from_numpy(mask)
 
 
+@torch.no_grad()
+def answer_with(vectors: Float[Tensor, "codebook vocab dim"], model: MaskedModel) -> None:
+    """Give a new model the codec's code vectors, to read and to answer with.
+
+    The classifier's rows start as images of the code vectors under a random map, one for each codebook. Tokens that
+    sound alike are then likely together from the first step, which random rows have to learn for every token apart.
+    """
+    c = model.config
+    _ = model.vectors.copy_(vectors)
+    directions = torch.randn(c.predicted, c.dim, c.width) / math.sqrt(c.width)
+    rows = F.normalize(vectors[c.given :], dim=-1) @ directions
+    _ = model.classify.weight.mul_(0.1).add_(rows.flatten(0, 1))
+
+
+@contextmanager
+def half_sums() -> Iterator[None]:
+    """Within, attention in bfloat16 is also summed in it, which halves its time where gradients are wanted."""
+    allowed = torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed()
+    torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(True)
+    try:
+        yield
+    finally:
+        torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(allowed)
+
+
 class LMJob:
     """One run of a masked model."""
 
@@ -89,7 +116,7 @@ class LMJob:
         with torch.random.fork_rng():
             _ = torch.manual_seed(s.loop.seed)
             self.model = MaskedModel(s.model)
-        _ = self.model.vectors.copy_(codec.vectors()[: s.model.codebooks])
+            answer_with(codec.vectors()[: s.model.codebooks], self.model)
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=s.rate, betas=(0.9, 0.98), weight_decay=s.decay, fused=True
         )
@@ -117,7 +144,7 @@ class LMJob:
     def loss(self, model: MaskedModel, codes: Codes, mask: Mask) -> Float[Tensor, " hidden"]:
         """Nats for each hidden cell, in the order of `mask`."""
         given = self.settings.model.given
-        with torch.autocast(codes.device.type, torch.bfloat16):
+        with torch.autocast(codes.device.type, torch.bfloat16), half_sums():
             logits = model(codes, mask)
         hidden = mask[:, given:]
         return F.cross_entropy(logits[hidden].float(), codes[:, given:][hidden], reduction="none")

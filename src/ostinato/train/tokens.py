@@ -31,9 +31,9 @@ def tokens(
 ) -> dict[str, Int[Tensor, "codebook frame"]]:
     """The tokens of every side of every song in `folder`, read from `cache` or encoded into it.
 
-    Songs must have the codec's sample rate, as `ostinato corpus prepare` leaves them. A side that is silent
-    next to the mid is left out, and so is what a song has after `longest` seconds. A cache of another codec,
-    folder or length is made anew.
+    Songs must have the codec's sample rate, as `ostinato corpus prepare` leaves them. What a song has after `longest`
+    seconds is left out. Its side, if it is not silent, is encoded for a quarter of that, so that sides are a fifth
+    of all. A cache of another codec, folder or length is made anew.
     """
     mark = f"{digest(codec)} {folder.resolve()} {longest:g}"
     if cache.is_file() and _mark(cache) == mark:
@@ -63,13 +63,14 @@ def _encode(song: Song, folder: Path, coder: Codec, longest: float) -> dict[str,
     wave, _ = soundfile.read(song.path, round(longest * song.sample_rate), dtype="float32", always_2d=True)
     sides = mid_side(torch.from_numpy(wave.T[:2].copy()))
     name = str(song.path.relative_to(folder))
+    sides = (sides[0], *(side[: -(-len(side) // 4)] for side in sides[1:]))
     kept = [(n, side) for n, side in enumerate(sides) if n == 0 or float(side.std()) > QUIET]
     return {f"{name}#{n}": coder.encode(side[None])[0].to(torch.int16) for n, side in kept}
 
 
 @dataclass(frozen=True)
 class TokenExcerpts:
-    """Endless excerpts of `frames` frames; a longer song is drawn more often, a side a quarter as often as a mid."""
+    """Endless excerpts of `frames` frames; a longer song is drawn more often."""
 
     songs: dict[str, Int[Tensor, "codebook frame"]]
     frames: int
@@ -82,7 +83,7 @@ class TokenExcerpts:
             raise TrainingError(
                 f"no song is as long as an excerpt, {self.frames} frames; add music or shorten excerpts"
             )
-        lengths = np.array([self.songs[n].shape[1] * (1.0 if n.endswith("#0") else 0.25) for n in names])
+        lengths = np.array([self.songs[name].shape[1] for name in names])
         chance = draw(self.seed, index)
         rows = []
         for number in chance.choice(len(names), size, p=lengths / lengths.sum()):
