@@ -5,6 +5,7 @@ import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from ostinato.prompts import presets
 from ostinato.types import Audio
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "docs/commands.md", ROOT / "docs/training.md"]
+PAGES = [ROOT / "README.md", ROOT / "docs/commands.md", ROOT / "docs/training.md", ROOT / "docs/takes.md"]
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -60,7 +61,7 @@ def test_every_command_does_what_the_page_says(page: Path, desk: Path):
             result = CliRunner().invoke(main, rest, catch_exceptions=False)
             assert result.exit_code == 0, result.stderr
             if "-o" in rest and "--takes" not in rest:
-                assert (desk / rest[rest.index("-o") + 1]).is_file()
+                assert (desk / rest[rest.index("-o") + 1]).exists()
 
 
 def test_the_python_of_the_readme_makes_a_take_in_under_six_lines(desk: Path):
@@ -68,6 +69,14 @@ def test_the_python_of_the_readme_makes_a_take_in_under_six_lines(desk: Path):
     assert len([line for line in code.splitlines() if line.strip()]) < 6
     exec(compile(code, "README.md", "exec"), {})
     assert audiofile.info(desk / "take.wav").samples == 4 * 44100
+
+
+def test_the_python_of_the_page_on_takes_runs(desk: Path):
+    (code,) = blocks(ROOT / "docs/takes.md", "python")
+    assert CliRunner().invoke(main, ["vary", "loop.wav", "-o", "a.wav"], catch_exceptions=False).exit_code == 0
+    made: dict[str, Any] = {}
+    exec(compile(code, "takes.md", "exec"), made)
+    assert len(made["hops"]) == 2
 
 
 def test_the_page_shows_the_command_that_info_tells(desk: Path):

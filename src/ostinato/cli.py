@@ -10,6 +10,7 @@ from .cli_common import Door
 from .cli_evaluate import evaluate
 from .cli_info import doctor, hints, info, presets, samplers
 from .cli_models import models
+from .cli_takes import blend, takes, telephone, undo
 from .cli_train import corpus, train
 from .cli_vary import demo, vary
 
@@ -26,6 +27,10 @@ def main(context: click.Context) -> None:
 for verb in (
     vary,
     demo,
+    takes,
+    undo,
+    blend,
+    telephone,
     encode,
     decode,
     info,

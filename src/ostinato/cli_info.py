@@ -1,5 +1,6 @@
 """`ostinato info`, `doctor`, `presets` and `hints`: what there is, what a file holds, and how it can be made again."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from . import doctor as examination
 from .cli_common import as_json, command_line, limits, model_option, prompt_flags, sentence, show, table
 from .config import defaults, knobs, load, plain, unparse, unparse_named
 from .errors import CheckpointError, OstinatoError
+from .hints import describe, load_hint
 from .hints import hints as known_hints
 from .models import facts, fingerprint, folder_of, installed, shipped
 from .pipeline import COARSE, FINE
@@ -19,6 +21,8 @@ from .prompts import presets as known_presets
 from .registry import Registry
 from .sampling import Sampler
 from .sampling import samplers as known_samplers
+from .tree import Node, lineage
+from .tree import about as about_take
 
 
 @click.command()
@@ -161,37 +165,57 @@ def model_text(about: dict[str, Any]) -> str:
 
 
 def _tell_sound(path: Path, *, json_wanted: bool) -> None:
-    facts, take = audiofile.info(path), audiofile.about(path) or {}
+    facts, take = audiofile.info(path), about_take(path)
     data = vars(facts) | {"path": str(path), "seconds": round(facts.seconds, 3)}
     try:
-        command, notes, story = command_line(_again(path, take)), _notes(path, take), _take_text(take)
+        command, notes = command_line(_again(path, take)), _notes(path, take)
+        trail = lineage(path)[1:]
+        story = _take_text(take, trail)
     except (KeyError, TypeError, AttributeError, OstinatoError):
         show(data, _pairs(data), json_wanted=json_wanted)
         return
     text = "\n".join([_pairs(data), story, "to make it again, bit for bit:", f"  {command}", *notes])
-    show(data | {"take": take, "command": command, "notes": notes}, text, json_wanted=json_wanted)
+    line = [{"name": each.link.name, "path": each.path and str(each.path)} for each in trail]
+    show(data | {"take": take, "command": command, "notes": notes, "lineage": line}, text, json_wanted=json_wanted)
 
 
-def _take_text(take: dict[str, Any]) -> str:
+def _take_text(take: dict[str, Any], trail: Sequence[Node]) -> str:
     rows = [
         ("made by", f"ostinato {take['ostinato']}, model {take['model']} ({take['hash']})"),
         ("from", f"{take['input']['name']} (sha256 {take['input']['sha256'][:16]}...)"),
-        ("prompt", command_line(prompt_flags(Prompt.load(take["prompt"])))),
-        ("seed", str(take["seed"])),
     ]
+    if len(trail) > 1:
+        names = [each.link.name if each.path is None else each.path.name for each in trail]
+        rows += [("lineage", " < ".join(names) + (" (not here)" if trail[-1].path is None else ""))]
+    if "mix" in take:
+        rows += [("with", f"{take['with']['name']} (sha256 {take['with']['sha256'][:16]}...)")]
+    else:
+        rows += [("prompt", command_line(prompt_flags(Prompt.load(take["prompt"])))), ("seed", str(take["seed"]))]
     return table(rows, indent="")
 
 
 def _again(path: Path, take: dict[str, Any]) -> list[str]:
     """The command that makes a take again."""
+    if "mix" in take:
+        mix = _hint_flags("--mix", take["mix"])
+        sources = [take["input"]["name"], take["with"]["name"]]
+        return ["ostinato", "blend", *sources, "-o", path.name, *mix, "--model", take["model"]]
     coarse, fine = (_sampler(take[stage]) for stage in ("coarse", "fine"))
-    model = [] if take["model"] == "default" else ["--model", take["model"]]
+    continued = take.get("continued", False)
+    model = [] if take["model"] == "default" and not continued else ["--model", take["model"]]
     prompt = prompt_flags(Prompt.load(take["prompt"]))
     seed = ["--seed", str(take["seed"])]
     cut = ["--cut", str(take["cut"])] if "cut" in take else []
-    ways = [f"--{way}" for way in ("redraw", "loop") if take.get(way)]
+    ways = [f"--{way}" for way in ("redraw", "loop", "unlock") if take.get(way)]
+    ways += _hint_flags("--lock", take.get("lock", []))
+    ways += [part for way in ("feedback", "loudness") if way in take for part in (f"--{way}", str(take[way]))]
     flags = [*prompt, *seed, *_coarse_flags(coarse), "--fine", _fine_text(fine), *cut, *ways]
-    return ["ostinato", "vary", take["input"]["name"], "-o", path.name, *flags, *model]
+    source = (["--from"] if continued else []) + [take["input"]["name"]]
+    return ["ostinato", "vary", *source, "-o", path.name, *flags, *model]
+
+
+def _hint_flags(flag: str, hints: Sequence[dict[str, Any]]) -> list[str]:
+    return [part for hint in hints for part in (flag, describe(load_hint(hint)))]
 
 
 def _sampler(told: dict[str, Any]) -> Sampler:
@@ -212,9 +236,10 @@ def _fine_text(sampler: Sampler) -> str:
 def _notes(path: Path, take: dict[str, Any]) -> list[str]:
     """What stands in the way of making a take again here."""
     notes = []
-    source = path.parent / take["input"]["name"]
-    if source.is_file() and audiofile.sha256(source) != take["input"]["sha256"]:
-        notes.append(f"note: {source} is not the file it was made from")
+    for told in (take[which] for which in ("input", "with") if which in take):
+        source = path.parent / told["name"]
+        if source.is_file() and audiofile.sha256(source) != told["sha256"]:
+            notes.append(f"note: {source} is not the file it was made from")
     try:
         here = fingerprint(folder_of(take["model"]))
     except CheckpointError:

@@ -1,12 +1,13 @@
 """What the verbs that make takes share: the flags that say how, and the job that they describe."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from . import audiofile
 from .budget import Budget
@@ -14,10 +15,15 @@ from .cli_common import Command, Watch, duration, knob_flags
 from .clip import Clip
 from .config import knobs, parse, parse_named, unparse_named
 from .config import load as load_settings
-from .longplay import vary_file
-from .pipeline import COARSE, FINE, Draft, Pipeline, load
+from .draft import Draft
+from .errors import ConfigError
+from .hints import Hint, parse_hint
+from .longplay import file_pieces, vary_file
+from .pipeline import COARSE, FINE, Pipeline, load
 from .prompts import Prompt, preset
 from .sampling import Sampler, samplers
+from .takes import draft_of, tokens, usual_loudness
+from .tree import about
 
 USUAL = "medium variation"
 
@@ -62,6 +68,19 @@ way_options = together(
     ),
     click.option("--loop", is_flag=True, help="SOUND goes round: make the end of each take meet its start."),
 )
+source_options = together(
+    click.argument("sound", type=click.Path(path_type=Path), required=False),
+    click.option(
+        "--from", "source", type=click.Path(path_type=Path), metavar="TAKE", help="A take to go on from, by its tokens."
+    ),
+    click.option(
+        "--lock", multiple=True, metavar="HINT[:knob=value,...]", help="Cells to keep from now on; repeatable."
+    ),
+    click.option("--unlock", is_flag=True, help="Forget what was locked in TAKE and before."),
+)
+loudness_option = click.option(
+    "--loudness", type=float, metavar="LUFS", help="Bring what is made to this loudness.  [default: as it comes]"
+)
 
 
 @dataclass(frozen=True)
@@ -69,6 +88,7 @@ class Job:
     """What takes are made from: a sound, a model as the user named it, a prompt, and samplers for both models.
 
     `deadline` is in seconds, from the start of each take to its sound; `cut` is the pass that fills what is left.
+    `parent` is the take that they go on from, if they do, and `encoded` whether it had no tokens of its own.
     """
 
     sound: Path
@@ -82,27 +102,56 @@ class Job:
     cut: int | None = None
     redraw: bool = False
     loop: bool = False
+    parent: Draft | None = None
+    encoded: bool = False
+    lock: tuple[Hint, ...] = ()
+    unlock: bool = False
+    feedback: int = 1
+    loudness: float | None = None
 
     @property
     def clip(self) -> Clip:
         return self.pipeline.clip(self.facts.samples, self.facts.sample_rate, loop=self.loop)
 
+    @property
+    def notes(self) -> list[str]:
+        """What whoever runs this should know."""
+        return [encoded_note(self.sound)] if self.encoded else []
+
     def take(self, target: Path, seed: int, budget: Budget, watch: Watch) -> tuple[Draft, float]:
         """One take, within its budget, as a file; and by how many dB it was turned down."""
         how = {"sampler": self.coarse, "finisher": self.fine, "redraw": self.redraw, "loop": self.loop}
+        how |= {"lock": self.lock, "feedback": self.feedback, "loudness": self.loudness}
+        if self.parent is not None:
+            how |= {"tokens": (self.parent.codes, self.parent.origin)}
+            how |= {} if self.unlock else {"locked": self.parent.locked}
         limits = {"seed": seed, "budget": budget, "watch": watch}
         return vary_file(self.pipeline, self.sound, target, self.prompt, about=self.about, **how, **limits)
 
     def about(self, take: Draft) -> dict[str, Any]:
         """What a take's file tells of its making."""
-        return {
-            "ostinato": metadata.version("ostinato"),
-            "model": self.model,
-            "hash": take.model,
-            "seed": take.seed,
-            "input": {"name": self.sound.name, "sha256": audiofile.sha256(self.sound)},
-            **take.settings,
-        }
+        ways = {"continued": self.parent is not None, "unlock": self.unlock}
+        more = {way: True for way, taken in ways.items() if taken}
+        return told(take, self.model, {"input": self.sound}, more)
+
+
+def encoded_note(path: Path) -> str:
+    """Why a take is not gone on from exactly."""
+    return f"note: {path} carries no tokens that fit its sound; it was encoded again"
+
+
+def told(take: Draft, model: str, sources: dict[str, Path], more: dict[str, Any]) -> dict[str, Any]:
+    """What a take's file tells of its making, its tokens last."""
+    return {
+        "ostinato": metadata.version("ostinato"),
+        "model": model,
+        "hash": take.model,
+        "seed": take.seed,
+        **{what: {"name": path.name, "sha256": audiofile.sha256(path)} for what, path in sources.items()},
+        **take.settings,
+        **more,
+        **tokens(take),
+    }
 
 
 def prompt_of(named: str | None, keep: Sequence[str], hide: Sequence[str]) -> Prompt:
@@ -146,8 +195,9 @@ def how_of(flags: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ConfigError: no such sampler or knob, or a value does not fit.
     """
-    ways = {way: flags[way] for way in ("redraw", "loop")}
-    return {"coarse": coarse_of(flags), "fine": fine_of(flags["fine"]), **ways}
+    ways = {way: flags[way] for way in ("redraw", "loop", "unlock", "loudness")}
+    lock = tuple(parse_hint(text) for text in flags["lock"])
+    return {"coarse": coarse_of(flags), "fine": fine_of(flags["fine"]), "lock": lock, **ways}
 
 
 def limits_of(flags: dict[str, Any]) -> dict[str, Any]:
@@ -161,13 +211,40 @@ def limits_of(flags: dict[str, Any]) -> dict[str, Any]:
     return {"deadline": seconds, "cut": flags["cut"]}
 
 
-def job_of(sound: Path, model: str, prompt: Prompt, **how: Any) -> Job:
+def source_of(flags: dict[str, Any]) -> tuple[Path, bool]:
+    """The sound that flags name, and whether it is a take to go on from.
+
+    Raises:
+        ConfigError: there is none, or two.
+    """
+    sound, source = flags["sound"], flags["source"]
+    if (sound is None) == (source is None):
+        raise ConfigError(f"name a SOUND or a take with --from TAKE, one of them; got {'both' if sound else 'neither'}")
+    return (sound, False) if source is None else (source, True)
+
+
+def model_of(flags: dict[str, Any]) -> str:
+    """The model that flags name; for a take to go on from its own, unless another was named."""
+    named = click.get_current_context().get_parameter_source("model") is not ParameterSource.DEFAULT
+    if named or flags["source"] is None:
+        return flags["model"]
+    return about(flags["source"]).get("model", flags["model"])
+
+
+def job_of(sound: Path, model: str, prompt: Prompt, *, continued: bool = False, **how: Any) -> Job:
     """The job over a sound file, once its prompt is known to fit.
 
     Raises:
-        AudioError, CheckpointError: the sound or the model cannot be read.
+        AudioError, CheckpointError: the sound or the model cannot be read, or do not go together.
+        ConfigError: the sound is to be a loop, and goes on from a take that is none.
         PromptError: the prompt asks for what the sound does not have.
     """
-    job = Job(sound, audiofile.info(sound), model, load(model), prompt, **how)
+    pipeline, facts = load(model), audiofile.info(sound)
+    if continued:
+        parent, encoded = draft_of(pipeline, sound, loop=how["loop"])
+        how |= {"parent": parent, "encoded": encoded, "loop": parent.origin.circular}
+    job = Job(sound, facts, model, pipeline, prompt, **how)
     _ = prompt.mask(job.clip)
+    if job.feedback > 1 and job.loudness is None:
+        return replace(job, loudness=usual_loudness(file_pieces(sound)()))
     return job

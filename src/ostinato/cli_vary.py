@@ -19,19 +19,32 @@ from .cli_common import (
     progress,
     prompt_flags,
     show,
-    sound,
     spare,
 )
-from .cli_job import USUAL, Job, how_of, job_of, limits_of, prompt_of, prompt_options, sampler_options, way_options
+from .cli_job import (
+    USUAL,
+    Job,
+    how_of,
+    job_of,
+    limits_of,
+    loudness_option,
+    model_of,
+    prompt_of,
+    prompt_options,
+    sampler_options,
+    source_of,
+    source_options,
+    way_options,
+)
+from .draft import Draft
 from .errors import MissingPartError, OstinatoError
-from .pipeline import Draft
 from .prompts import preset
 
 LOOP = Path(__file__).parent / "assets" / "loop.flac"
 
 
 @click.command()
-@sound
+@source_options
 @output("WAV or FLAC to write; with --takes 3 the files are OUT-1, OUT-2 and OUT-3.")
 @prompt_options
 @click.option("--takes", type=click.IntRange(1, 1000), default=1, show_default=True, help="How many.")
@@ -39,15 +52,23 @@ LOOP = Path(__file__).parent / "assets" / "loop.flac"
 @click.option("--deadline", metavar="TIME", help="As many steps as fit, such as 1.8s or 900ms, for each take.")
 @click.option("--cut", type=int, metavar="PASS", help="The pass that fills all that is left; Ctrl-C makes one.")
 @way_options
+@click.option(
+    "--feedback", type=click.IntRange(1, 64), default=1, show_default=True, help="Times over, from take to take."
+)
+@loudness_option
 @model_option
 @click.option("--plot", "picture", type=click.Path(path_type=Path), help="A picture to draw: .png, .svg or .pdf.")
 @as_json
-def vary(sound: Path, out: Path, **flags: Any) -> None:
+def vary(out: Path, **flags: Any) -> None:
     """Make variations of SOUND: the prompt says what stays, the model makes up the rest.
+
+    --from TAKE goes on from the tokens of a take. With --feedback N each take becomes the next input, N times in all,
+    and the last is as loud as the first input.
 
     Without --preset, --keep or --hide the prompt is "medium variation". The same command makes the same take, bit
     for bit, and `ostinato info TAKE` tells that command. Ctrl-C gives the take as far as it is; twice, nothing.
     """
+    sound, continued = source_of(flags)
     prompt = prompt_of(flags["named"], flags["keep"], flags["hide"])
     targets = numbered(out, flags["takes"])
     for target in targets:
@@ -55,7 +76,8 @@ def vary(sound: Path, out: Path, **flags: Any) -> None:
         spare(sound, target)
     if flags["picture"] is not None:
         _ = plot.check(flags["picture"])
-    job = job_of(sound, flags["model"], prompt, **how_of(flags), **limits_of(flags))
+    how = {**how_of(flags), **limits_of(flags), "continued": continued, "feedback": flags["feedback"]}
+    job = job_of(sound, model_of(flags), prompt, **how)
     takes, made = _make(job, targets, flags["seed"])
     if flags["picture"] is not None:
         made["plot"] = _draw(job, takes, targets, flags["picture"])
@@ -115,6 +137,7 @@ def _make(job: Job, targets: Sequence[Path], seed: int) -> tuple[list[Draft], di
         "took": round(took, 3),
         "times_real_time": round(len(takes) * seconds / took, 2),
         "stopped": stopped,
+        "notes": job.notes,
     }
 
 
@@ -151,4 +174,4 @@ def _story(made: dict[str, Any]) -> str:
     lines += [made["missing"]] if "missing" in made else []
     count = len(made["takes"])
     what = f"{count} takes of {made['seconds']} s" if count > 1 else f"{made['seconds']} s"
-    return "\n".join([*lines, f"{what} in {made['took']} s: {made['times_real_time']} times real time"])
+    return "\n".join([*lines, *made["notes"], f"{what} in {made['took']} s: {made['times_real_time']} times real time"])
