@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from ostinato.pipeline import Pipeline, load
 from ostinato.prompts import Prompt
 from ostinato.resampling import join
 from ostinato.sampling import Confidence
-from ostinato.types import Audio
+from ostinato.types import Audio, CodesStream
 
 QUICK = {"sampler": Confidence(steps=3), "finisher": Confidence(steps=2)}
 SEVENTH = Prompt(keep=(Periodic(period=7),))
@@ -91,6 +92,27 @@ def test_outside_the_hidden_frames_a_take_less_its_input_is_digital_silence(
     fade = hop // (2 * grid)
     inside = slice(start + fade, stop - fade)
     assert torch.equal(take.audio.wave[..., inside], join(limited([redrawn.audio])).wave[..., inside])
+
+
+@pytest.mark.parametrize("loop", [False, True])
+def test_a_burst_in_what_is_made_does_not_turn_the_rest_down(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, loop: bool
+):
+    drawn = Pipeline.decode_blocks
+    made: list[Audio] = []
+
+    def bursting(self: Pipeline, codes: CodesStream, origin: Origin) -> Iterator[Audio]:
+        wave = join(drawn(self, codes, origin)).wave
+        wave = wave / wave.abs().max() * 0.5
+        wave[..., 9000] = 3.0
+        made.append(Audio(wave, origin.sample_rate))
+        yield made[-1]
+
+    monkeypatch.setattr(Pipeline, "decode_blocks", bursting)
+    take = pipeline.vary(noise(40000, 2), Prompt(), loop=loop, **QUICK).audio.wave
+    assert float(take.abs().max()) == pytest.approx(0.99, abs=1e-4)
+    far = (torch.arange(40000) - 9000).abs() > 500
+    torch.testing.assert_close(take[..., far], made[0].wave[..., far])
 
 
 def test_what_is_kept_in_short_runs_or_in_some_codebooks_only_is_drawn_by_the_codec(pipeline: Pipeline):

@@ -11,6 +11,7 @@ from .cli_evaluate import evaluate
 from .cli_info import doctor, hints, info, presets, samplers
 from .cli_models import models
 from .cli_takes import blend, takes, telephone, undo
+from .cli_surprise import surprise
 from .cli_train import corpus, train
 from .cli_vary import demo, vary
 
@@ -31,6 +32,7 @@ for verb in (
     undo,
     blend,
     telephone,
+    surprise,
     encode,
     decode,
     info,
