@@ -7,7 +7,17 @@ import pytest
 import torch
 from torch import nn
 
-from ostinato.checkpoint import CONFIG, WEIGHTS, digest, read_config, read_tensors, restore, save, write_tensors
+from ostinato.checkpoint import (
+    CONFIG,
+    WEIGHTS,
+    digest,
+    load_model,
+    read_config,
+    read_tensors,
+    restore,
+    save,
+    write_tensors,
+)
 from ostinato.errors import CheckpointError, ConfigError
 from ostinato.lm import LMConfig, MaskedModel
 from tests import tiny
@@ -95,3 +105,25 @@ def test_the_digest_changes_with_one_byte_and_one_setting(folder: Path):
     module.hidden.data[0, 0] += 1
     save(folder, tiny.COARSE, module)
     assert len({first, second, digest(folder)}) == 3
+
+
+@pytest.mark.parametrize("dtype", [None, torch.float16])
+def test_a_module_without_weights_takes_those_of_the_file_in_its_own_precision(
+    tmp_path: Path, dtype: torch.dtype | None
+):
+    model = tiny.model()
+    save(tmp_path, tiny.COARSE, model, dtype=dtype)
+    with torch.device("meta"):
+        again = MaskedModel(tiny.COARSE)
+    restore(tmp_path, again)
+    for key, value in model.state_dict().items():
+        found = again.state_dict()[key]
+        assert found.dtype == value.dtype
+        assert torch.equal(found, value if dtype is None else value.to(dtype).to(value.dtype)), key
+
+
+def test_weights_that_are_used_as_they_lie_in_a_file_outlive_it(tmp_path: Path):
+    save(tmp_path / "m", tiny.COARSE, tiny.model())
+    model = load_model(tmp_path / "m")
+    save(tmp_path / "m", tiny.COARSE, tiny.model(seed=1))
+    assert torch.equal(model.classify.weight, tiny.model().classify.weight)

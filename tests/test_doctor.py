@@ -8,6 +8,7 @@ import torch
 
 from ostinato import doctor
 from ostinato.audiofile import sha256
+from ostinato.speed import matmul_speed
 
 
 def model(folder: Path) -> Path:
@@ -36,9 +37,9 @@ def test_a_processor_has_a_name_without_a_list_of_processors(monkeypatch: pytest
     assert doctor._processor()
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int8])
 def test_speed_is_measured(dtype: torch.dtype):
-    assert 0.001 < doctor.speed(dtype, size=64, seconds=0.02) < 1e6
+    assert 0.001 < matmul_speed(dtype, size=64, seconds=0.02) < 1e6
 
 
 def test_a_whole_model_has_nothing_wrong(tmp_path: Path):

@@ -58,9 +58,11 @@ def test_a_long_grid_is_the_same_at_any_batch_size(grid_of: Callable[..., Grid],
 class Echo(MaskedModel):
     """Says what the nearest cell says that it can see."""
 
-    def forward(self, codes: Tensor, mask: Tensor, *, circular: bool = False) -> Tensor:
-        apart = distances(codes.shape[-1], circular=circular).abs().float()
-        nearest = apart.masked_fill(mask[:, :1], torch.inf).argmin(-1)
+    def bias(self, frames: int, *, circular: bool = False) -> Tensor:
+        return distances(frames, circular=circular)[None].abs().float()
+
+    def hidden_logits(self, codes: Tensor, mask: Tensor, bias: Tensor) -> Tensor:
+        nearest = bias.masked_fill(mask[:, :1], torch.inf).argmin(-1)
         token = codes[:, 0].gather(-1, nearest) * (~mask[:, 0]).any(-1, keepdim=True)
         return 50.0 * torch.nn.functional.one_hot(token, 32)[:, None].expand(-1, self.config.predicted, -1, -1)
 

@@ -4,13 +4,14 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from .codec import SpectralCodec
@@ -18,6 +19,7 @@ from .codecs import DEFAULT_KIND, KINDS, CodecSettings, kind_of, make
 from .config import load, plain
 from .errors import CheckpointError
 from .lac import LAC
+from .lm import LMConfig, MaskedModel
 from .registry import nearest
 
 CONFIG, WEIGHTS = "config.json", "weights.safetensors"
@@ -85,9 +87,24 @@ def load_codec(folder: Path) -> SpectralCodec | LAC:
     Raises:
         CheckpointError, ConfigError: as `read_codec_config` and `restore`.
     """
-    codec = make(read_codec_config(folder))
+    settings = read_codec_config(folder)
+    with torch.device("meta"):
+        codec = make(settings)
     restore(folder, codec)
     return codec.eval().requires_grad_(False)
+
+
+def load_model(folder: Path, precision: str = "fp32") -> MaskedModel:
+    """The masked model of a checkpoint, ready for use in a precision of `nn.lower`.
+
+    Raises:
+        CheckpointError, ConfigError: as `read_config`, `restore` and `MaskedModel.lower`.
+    """
+    settings = read_config(folder, LMConfig)
+    with torch.device("meta"):
+        model = MaskedModel(settings)
+    restore(folder, model, None if precision == "fp32" else lambda: model.lower(precision))
+    return model.eval().requires_grad_(False)
 
 
 def _read_json(folder: Path) -> Any:
@@ -105,31 +122,67 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: the file is missing, cut or not safetensors.
     """
+    with _opened(path) as file:
+        keys: list[str] = file.keys()
+        return {key: file.get_tensor(key) for key in keys}
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     if not path.is_file():
         raise CheckpointError(f"{path.parent} is not a checkpoint: it has no {path.name}")
     try:
-        return load_file(path)
+        with safe_open(path, "pt") as file:
+            yield file
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is damaged or not a safetensors file ({error})") from error
 
 
-def restore(folder: Path, module: nn.Module) -> None:
+def restore(folder: Path, module: nn.Module, change: Callable[[], None] | None = None) -> None:
     """Load a checkpoint's weights into `module`, strictly, in the module's own precision.
+
+    A module on the meta device takes them as they lie in the file, where they fit as they are: they are read when they
+    are used, and cost no memory that others might need. One tensor is read at a time.
+
+    Args:
+        folder: of the checkpoint.
+        module: what the checkpoint is of.
+        change: what to do to the module once the checkpoint is known to fit it, and before weights are read.
 
     Raises:
         CheckpointError: a tensor is missing, foreign or of another shape; the message names it.
     """
-    found, wanted = read_tensors(folder / WEIGHTS), module.state_dict()
+    path = folder / WEIGHTS
+    with _opened(path) as file:
+        keys: list[str] = file.keys()
+        found = {key: tuple(file.get_slice(key).get_shape()) for key in keys}
+    _check_fit(path, found, {key: tuple(value.shape) for key, value in module.state_dict().items()})
+    if change is not None:
+        change()
+    types = {key: value.dtype for key, value in module.state_dict().items() if value.is_floating_point()}
+    for key, value in _each(path, keys, apart=change is not None):
+        owner, _, name = key.rpartition(".")
+        part = module.get_submodule(owner)
+        on_meta = any(each.is_meta for each in part.state_dict().values())
+        _ = part.load_state_dict({name: value.to(types.get(key, value.dtype))}, strict=False, assign=on_meta)
+
+
+def _each(path: Path, keys: list[str], *, apart: bool) -> Iterator[tuple[str, Tensor]]:
+    """Tensors one after the other, as they lie in the file; apart, memory for each is free once it is gone."""
+    for part in [[key] for key in keys] if apart else [keys]:
+        with _opened(path) as file:
+            for key in part:
+                yield key, file.get_tensor(key)
+
+
+def _check_fit(path: Path, found: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]]) -> None:
     for key in wanted.keys() - found.keys():
-        raise CheckpointError(f"{folder / WEIGHTS} lacks the tensor '{key}'")
+        raise CheckpointError(f"{path} lacks the tensor '{key}'")
     for key in found.keys() - wanted.keys():
-        raise CheckpointError(f"{folder / WEIGHTS} holds a tensor '{key}' that the config does not know")
-    for key, value in wanted.items():
-        if found[key].shape != value.shape:
-            raise CheckpointError(
-                f"{folder / WEIGHTS}: '{key}' must be {tuple(value.shape)}, got {tuple(found[key].shape)}"
-            )
-    _ = module.load_state_dict(found)
+        raise CheckpointError(f"{path} holds a tensor '{key}' that the config does not know")
+    for key, shape in wanted.items():
+        if found[key] != shape:
+            raise CheckpointError(f"{path}: '{key}' must be {shape}, got {found[key]}")
 
 
 def digest(*folders: Path) -> str:

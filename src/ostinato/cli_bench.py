@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
@@ -11,10 +12,10 @@ import click
 from . import audiofile
 from .bench import COLUMNS, STAGES, STEPS, Score, as_csv, course, known_scores, ladder, report, run
 from .chart import chart
-from .cli_common import as_json, model_option, progress, show, table
+from .cli_common import as_json, model_option, precision_option, progress, show, table
 from .cli_evaluate import SPLIT, shared
 from .cli_vary import LOOP
-from .config import parse_named
+from .config import parse_named, plain
 from .errors import ConfigError, MissingPartError, OstinatoError
 from .evaluate.card import read_figures, write
 from .evaluate.passages import passages
@@ -22,6 +23,7 @@ from .evaluate.seams import loop_seams, window_seams
 from .pipeline import load
 from .prompts import Prompt
 from .sampling import samplers
+from .speed import Speed, make_twin, measure
 
 REPORT, VALUES, PAGE, PICTURE = "steps.json", "steps.csv", "steps.md", "steps.svg"
 
@@ -51,6 +53,7 @@ def bench() -> None:
 @click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Takes made at a time.")
 @click.option("--scorer", metavar="NAME|DIR", help="A model with the same codec to judge tokens.  [default: --model]")
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="A folder for what is found.")
+@precision_option
 @as_json
 def steps(names: Sequence[str], steps: str, out: Path, model: str, scorer: str | None, **options: Any) -> None:
     """Bits a token, mel distance, Fréchet distance and time, for each sampler at each number of steps.
@@ -59,7 +62,7 @@ def steps(names: Sequence[str], steps: str, out: Path, model: str, scorer: str |
     """
     rungs = ladder([parse_named(samplers, name) for name in names], numbers(steps))
     _make_folder(out)
-    pipeline = load(model)
+    pipeline = load(model, precision=options["precision"])
     with progress() as watch:
         on = course(
             pipeline,
@@ -93,10 +96,11 @@ def steps(names: Sequence[str], steps: str, out: Path, model: str, scorer: str |
 @click.option("--loop", type=Path, default=LOOP, help="A loop to vary.  [default: the one that ships]")
 @click.option("--keep", multiple=True, default=("periodic:period=7",), show_default=True, help="Hints to keep.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which passages and takes.")
+@precision_option
 @as_json
 def seams(model: str, split_dir: str, loop: Path, keep: Sequence[str], seed: int, **options: Any) -> None:
     """Spectral flux and sample jump where windows meet and where loops meet themselves; 1 is as anywhere."""
-    pipeline, prompt = load(model), Prompt.of(keep=keep)
+    pipeline, prompt = load(model, precision=options["precision"]), Prompt.of(keep=keep)
     turned = audiofile.read(loop)
     found = passages(Path(split_dir), options["count"], options["seconds"], seed, pipeline.grid.sample_rate)
     with progress() as watch:
@@ -105,6 +109,52 @@ def seams(model: str, split_dir: str, loop: Path, keep: Sequence[str], seed: int
     rows = [(each.what, str(each.joins), f"{each.flux:.2f}", f"{each.jump:.2f}") for each in scores]
     text = table([("where", "joins", "flux", "jump"), *rows], indent="")
     show({"model": pipeline.hash, "scores": [asdict(each) for each in scores]}, text, json_wanted=options["as_json"])
+
+
+@bench.command()
+@click.option("--model", metavar="NAME|DIR", help="A model.  [default: random weights of VampNet's published sizes]")
+@precision_option
+@click.option("--steps", type=click.IntRange(min=1), default=36, show_default=True, help="Coarse steps of a take.")
+@click.option("--finish", type=click.IntRange(min=1), default=2, show_default=True, help="Fine steps of a take.")
+@as_json
+def speed(model: str | None, precision: str, steps: int, finish: int, as_json: bool) -> None:
+    """Seconds and memory of each part of a take of 10 s, beside the published way of working, all in one run.
+
+    The published way does the work that VampNet's code does, from the same weights, in fp32; its steps and its take
+    are sums of its passes. Random weights take 2.6 GB in the folder for temporary files while it runs.
+    """
+    with progress() as watch, TemporaryDirectory() as folder:
+        if model is None:
+            watch("weights", 0, 1)
+            make_twin(Path(folder) / "twin")
+        found = measure(model or Path(folder) / "twin", precision, steps=steps, finish=finish, watch=watch)
+    show(plain(found), _speed_text(found), json_wanted=as_json)
+
+
+def _speed_text(found: Speed) -> str:
+    rows = [("part", "seconds", "published way", "times faster", "share of limit")]
+    rows += [
+        (
+            part.what,
+            f"{part.seconds:.3f}",
+            "" if part.published is None else f"{part.published:.3f}",
+            "" if part.ratio is None else f"{part.ratio:.2f}",
+            "" if part.share is None else f"{part.share:.0%}",
+        )
+        for part in found.parts
+    ]
+    whole = [
+        ("precision", f"{found.precision}, {found.threads} threads"),
+        ("limit", f"{found.limit:.0f} GFLOP/s in matrix products"),
+        ("to load", f"{found.load_seconds:.2f} s"),
+    ]
+    if found.load_mib is not None and found.peak_mib is not None:
+        whole.append(("memory", f"{found.load_mib:.0f} MiB once loaded, {found.peak_mib:.0f} MiB at most in a take"))
+    whole += [
+        (name, f"same token likeliest in {share:.1%} of cells, logits within {found.error[name]:.1e}")
+        for name, share in found.agreement.items()
+    ]
+    return table(rows, indent="") + "\n\n" + table(whole, indent="")
 
 
 def numbers(text: str) -> list[int]:

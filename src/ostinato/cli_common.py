@@ -17,6 +17,7 @@ import click
 from .config import Knob, defaults, knobs, load
 from .errors import ConfigError, OstinatoError
 from .hints import describe
+from .nn.lower import PRECISIONS
 from .prompts import Prompt
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -27,6 +28,9 @@ USER_ERROR, STOPPED, TERMINATED = 2, 130, 143
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 model_option = click.option(
     "--model", default="default", show_default=True, metavar="NAME|DIR", help="A model by name, or a model folder."
+)
+precision_option = click.option(
+    "--precision", type=click.Choice(PRECISIONS), default="fp32", show_default=True, help="What the models compute in."
 )
 sound = click.argument("sound", type=click.Path(path_type=Path))
 

@@ -21,6 +21,7 @@ from .prompts import presets as known_presets
 from .registry import Registry
 from .sampling import Sampler
 from .sampling import samplers as known_samplers
+from .speed import matmul_speed
 from .tree import Node, lineage
 from .tree import about as about_take
 
@@ -97,8 +98,8 @@ def doctor(context: click.Context, model: str, as_json: bool) -> None:
     machine = examination.machine()
     device = machine["device"]
     speeds = {
-        "fp32": round(examination.speed(torch.float32, device=device)),
-        "bf16": round(examination.speed(torch.bfloat16, device=device)),
+        "fp32": round(matmul_speed(torch.float32, device=device)),
+        "bf16": round(matmul_speed(torch.bfloat16, device=device)),
     }
     about, problems = _checked(model)
     missing = examination.missing()
@@ -209,6 +210,7 @@ def _again(path: Path, take: dict[str, Any]) -> list[str]:
     ways = [f"--{way}" for way in ("redraw", "loop", "unlock") if take.get(way)]
     ways += _hint_flags("--lock", take.get("lock", []))
     ways += [part for way in ("feedback", "loudness") if way in take for part in (f"--{way}", str(take[way]))]
+    ways += ["--precision", take["precision"]] if "precision" in take else []
     flags = [*prompt, *seed, *_coarse_flags(coarse), "--fine", _fine_text(fine), *cut, *ways]
     source = (["--from"] if continued else []) + [take["input"]["name"]]
     return ["ostinato", "vary", *source, "-o", path.name, *flags, *model]

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from . import audiofile
 from .budget import Budget
-from .cli_common import Command, Watch, duration, knob_flags
+from .cli_common import Command, Watch, duration, knob_flags, precision_option
 from .clip import Clip
 from .config import knobs, parse, parse_named, unparse_named
 from .config import load as load_settings
@@ -67,6 +67,7 @@ way_options = together(
         "--redraw", is_flag=True, help="Let the codec draw what is kept, too, in place of the original samples."
     ),
     click.option("--loop", is_flag=True, help="SOUND goes round: make the end of each take meet its start."),
+    precision_option,
 )
 source_options = together(
     click.argument("sound", type=click.Path(path_type=Path), required=False),
@@ -195,7 +196,7 @@ def how_of(flags: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ConfigError: no such sampler or knob, or a value does not fit.
     """
-    ways = {way: flags[way] for way in ("redraw", "loop", "unlock", "loudness")}
+    ways = {way: flags[way] for way in ("precision", "redraw", "loop", "unlock", "loudness")}
     lock = tuple(parse_hint(text) for text in flags["lock"])
     return {"coarse": coarse_of(flags), "fine": fine_of(flags["fine"]), "lock": lock, **ways}
 
@@ -231,7 +232,9 @@ def model_of(flags: dict[str, Any]) -> str:
     return about(flags["source"]).get("model", flags["model"])
 
 
-def job_of(sound: Path, model: str, prompt: Prompt, *, continued: bool = False, **how: Any) -> Job:
+def job_of(
+    sound: Path, model: str, prompt: Prompt, *, precision: str = "fp32", continued: bool = False, **how: Any
+) -> Job:
     """The job over a sound file, once its prompt is known to fit.
 
     Raises:
@@ -239,7 +242,7 @@ def job_of(sound: Path, model: str, prompt: Prompt, *, continued: bool = False, 
         ConfigError: the sound is to be a loop, and goes on from a take that is none.
         PromptError: the prompt asks for what the sound does not have.
     """
-    pipeline, facts = load(model), audiofile.info(sound)
+    pipeline, facts = load(model, precision=precision), audiofile.info(sound)
     if continued:
         parent, encoded = draft_of(pipeline, sound, loop=how["loop"])
         how |= {"parent": parent, "encoded": encoded, "loop": parent.origin.circular}

@@ -309,7 +309,7 @@ def band_means(bins: int, steps: int = 48) -> Float[Tensor, "bin band"]:
     edges = [0]
     while edges[-1] < bins:
         edges.append(min(bins, edges[-1] + max(1, round(edges[-1] / steps))))
-    columns = torch.zeros(bins, len(edges) - 1)
+    columns = torch.zeros(bins, len(edges) - 1, device="cpu")
     for band, (low, high) in enumerate(itertools.pairwise(edges)):
         columns[low:high, band] = 1 / (high - low)
     return columns

@@ -3,7 +3,6 @@
 import os
 import platform
 import shutil
-import time
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -49,19 +48,6 @@ def machine() -> dict[str, Any]:
         "gpu": gpu,
         "device": "cuda" if gpu else "cpu",
     }
-
-
-def speed(dtype: torch.dtype, *, size: int = 1024, seconds: float = 0.4, device: str = "cpu") -> float:
-    """Billions of multiplications and additions a second in square matrix products of `size`: the best of many."""
-    left, right = (torch.ones(size, size, dtype=dtype, device=device) for _ in range(2))
-    _ = left @ right
-    best, end = float("inf"), time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        start = time.perf_counter()
-        product = left @ right
-        _ = float(product[0, 0])
-        best = min(best, time.perf_counter() - start)
-    return 2 * size**3 / best / 1e9
 
 
 def missing() -> list[dict[str, str]]:

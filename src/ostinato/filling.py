@@ -4,10 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from .budget import Budget, remembered
 from .errors import ConfigError
 from .lm import MaskedModel
+from .nn.attend import Bias
 from .plan import Windows, batches
 from .sampling import Noise, Sampler, derive
 from .types import Codes, Hurry, Logits, Mask, Predict, Watch
@@ -34,12 +37,12 @@ class Stage:
     least: float = 0.0
     later: float = 0.0
 
-    def predict(self, given: Codes, *, circular: bool) -> Predict:
-        """The model as a sampler sees it, which need not know of the codebooks below."""
+    def predict(self, given: Codes, bias: Bias) -> Predict:
+        """The model as a sampler sees it, which need not know of the codebooks below, over frames of this bias."""
 
         def predict(codes: Codes, mask: Mask) -> Logits:
             seen = torch.zeros_like(given, dtype=torch.bool)
-            return self.model(torch.cat([given, codes], dim=1), torch.cat([seen, mask], dim=1), circular=circular)
+            return self.model.hidden_logits(torch.cat([given, codes], dim=1), torch.cat([seen, mask], dim=1), bias)
 
         return predict
 
@@ -55,6 +58,7 @@ def stages(coarse: MaskedModel, fine: MaskedModel, how: dict[str, Sampler], seed
     ]
 
 
+@torch.no_grad()
 def fill(
     work: Sequence[Stage],
     codes: Codes,
@@ -85,11 +89,12 @@ def fill(
     if turned and not circular:
         raise ConfigError(f"only a loop can be turned, got turned={turned} for a sound with two ends")
     spent = budget or Budget()
-    codes, mask = codes.roll(-turned, -1), mask.roll(-turned, -1)
+    came_from, there = codes.device, work[0].model.hidden.device
+    codes, mask = codes.roll(-turned, -1).to(there), mask.roll(-turned, -1).to(there)
     windows = Windows(codes.shape[-1], SPAN, OVERLAP, circular=circular)
     for stage in work:
         _fill_stage(stage, codes, mask, windows, 1 if spent.timed else batch, spent, watch)
-    return codes.roll(turned, -1)
+    return codes.roll(turned, -1).to(came_from)
 
 
 def order(part: slice, mask: Mask, windows: Windows, most: int = 1) -> list[list[int]]:
@@ -102,7 +107,9 @@ def _fill_stage(
 ) -> None:
     """Fill a stage's codebooks, in place; each window sees what those before it filled."""
     part = stage.part
-    jobs = [_Job(stage, codes, mask, windows, starts) for starts in order(part, mask, windows, most)]
+    whole_circle = windows.circular and windows.frames == windows.length
+    bias = stage.model.bias(windows.length, circular=whole_circle)
+    jobs = [_Job(stage, bias, codes, mask, windows, starts) for starts in order(part, mask, windows, most)]
     if jobs and budget.timed:
         jobs[0].ask = remembered(jobs[0].ask)
     sampler = budget.plan(
@@ -134,8 +141,16 @@ def _nothing(sampler: Sampler) -> None:
 class _Job:
     """The windows of one batch, as rows: for each window one row a side."""
 
-    def __init__(self, stage: Stage, codes: Codes, mask: Mask, windows: Windows, starts: list[int]) -> None:
-        self._stage, self._codes, self._mask = stage, codes, mask
+    def __init__(
+        self,
+        stage: Stage,
+        bias: Float[Tensor, "head window window"],
+        codes: Codes,
+        mask: Mask,
+        windows: Windows,
+        starts: list[int],
+    ) -> None:
+        self._stage, self._bias, self._codes, self._mask = stage, bias, codes, mask
         self._places = [windows.places(start) for start in starts]
         seeds = [derive(stage.seed, side) for side in range(len(codes))]
         self._noise = Noise(
@@ -143,12 +158,11 @@ class _Job:
             first_frame=[start for start in starts for _ in seeds],
             period=windows.frames if windows.circular else None,
         )
-        self._whole_circle = windows.circular and windows.frames == windows.length
         self.ask: Predict = self._predict
 
     def _predict(self, codes: Codes, mask: Mask) -> Logits:
         given = self._codes_at(slice(self._stage.part.start))
-        return self._stage.predict(given, circular=self._whole_circle)(codes, mask)
+        return self._stage.predict(given, self._bias)(codes, mask)
 
     def _codes_at(self, part: slice) -> Codes:
         return torch.cat([self._codes[:, part, places] for places in self._places]).long()

@@ -4,6 +4,8 @@ One class; the coarse model and the fine one are two configurations. The publish
 (arXiv:2307.04686) is another.
 """
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -11,6 +13,8 @@ from torch import Tensor, nn
 
 from .config import config, knob
 from .errors import ConfigError
+from .nn.attend import Bias
+from .nn.lower import Int8Linear, Linear, lower, lowered
 from .nn.transformer import Transformer
 from .types import Codes, Mask
 
@@ -49,6 +53,7 @@ class MaskedModel(nn.Module):
     """
 
     vectors: Tensor
+    precision: str = "fp32"
 
     def __init__(self, settings: LMConfig) -> None:
         super().__init__()
@@ -57,14 +62,53 @@ class MaskedModel(nn.Module):
         self.hidden = nn.Parameter(torch.randn(c.codebooks, c.dim))
         self.enter = nn.Linear(c.codebooks * c.dim, c.width)
         self.transformer = Transformer(c.width, c.layers, c.heads, c.dropout, c.buckets, c.furthest)
-        self.classify = nn.Linear(c.width, c.predicted * c.vocabulary)
+        self.classify: Linear | Int8Linear = Linear(c.width, c.predicted * c.vocabulary)
 
     def forward(
         self, codes: Codes, mask: Mask, *, circular: bool = False
     ) -> Float[Tensor, "batch predicted frame vocab"]:
         """Logits of shape (batch, predicted codebook, frame, vocabulary)."""
-        features = self.transformer(self.embed(codes, mask), circular=circular)
-        return self.classify(features).unflatten(-1, (self.config.predicted, -1)).transpose(1, 2)
+        with self._computing(codes.device):
+            features = self.transformer(self.embed(codes, mask), self.bias(codes.shape[-1], circular=circular))
+            logits = self.classify(features).unflatten(-1, (self.config.predicted, -1)).transpose(1, 2)
+        return logits if self.precision == "fp32" else logits.float()
+
+    def bias(self, frames: int, *, circular: bool = False) -> Bias:
+        """The relative bias of attention over so many frames, which is the same in every pass."""
+        bias = self.transformer.bias(frames, circular=circular)
+        return bias.bfloat16() if self.precision == "bf16" else bias
+
+    def hidden_logits(self, codes: Codes, mask: Mask, bias: Bias) -> Float[Tensor, "batch predicted frame vocab"]:
+        """`forward` for the hidden cells alone, whose logits it works out; those of the others are 0.
+
+        `bias` is that of so many frames.
+        """
+        c = self.config
+        wanted = mask[:, c.given :]
+        with self._computing(codes.device):
+            features = self.transformer(self.embed(codes, mask), bias)
+            logits = torch.zeros(*wanted.shape, c.vocabulary, device=codes.device)
+            for level, hidden in enumerate(wanted.unbind(1)):
+                if bool(hidden.any()):
+                    part = slice(level * c.vocabulary, (level + 1) * c.vocabulary)
+                    logits[:, level][hidden] = self.classify(features[hidden], part).float()
+        return logits
+
+    def lower(self, precision: str) -> None:
+        """Compute in another precision from now on: "bf16" or "int8", which only a CPU has.
+
+        What the codec says goes in unrounded. There is no way back.
+
+        Raises:
+            ConfigError: there is no such precision.
+        """
+        if isinstance(self.classify, Linear):
+            lower(self.transformer, precision)
+            self.classify = lowered(self.classify, precision)
+        self.precision = precision
+
+    def _computing(self, device: torch.device) -> AbstractContextManager[object]:
+        return torch.autocast(device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
 
     def embed(self, codes: Codes, mask: Mask) -> Float[Tensor, "batch frame channel"]:
         """Features of every frame before the transformer."""

@@ -7,6 +7,7 @@ what is in the middle of the image is drawn once.
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -14,7 +15,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from .budget import Budget
-from .checkpoint import digest, load_codec, read_config, restore
+from .checkpoint import digest, load_codec, load_model, read_config
 from .circle import decode_circle, encode_circle
 from .clip import Clip
 from .codec import Codec
@@ -45,8 +46,7 @@ FINE: Sampler = Confidence(steps=8)
 class Pipeline:
     """A codec and the two models over its tokens. Build one with `load`.
 
-    `coarse` predicts the lowest codebooks, `fine` the rest given those. `folder` is where they came from, `hash`
-    what they are, and `codec_hash` what the codec alone is.
+    `coarse` predicts the lowest codebooks, `fine` the rest given those. `folder` is where they came from.
     """
 
     codec: Codec
@@ -54,8 +54,21 @@ class Pipeline:
     fine: MaskedModel
     name: str
     folder: Path
-    hash: str
-    codec_hash: str
+
+    @cached_property
+    def hash(self) -> str:
+        """What the model is; the first to ask waits until its folder has been read."""
+        return fingerprint(self.folder)
+
+    @cached_property
+    def codec_hash(self) -> str:
+        """What the codec alone is."""
+        return digest(self.folder / PARTS[0])
+
+    @property
+    def precision(self) -> str:
+        """What the models compute in; it changes their takes."""
+        return self.coarse.precision
 
     @property
     def grid(self) -> Grid:
@@ -256,6 +269,7 @@ class Pipeline:
             **({"lock": [plain_hint(hint) for hint in lock]} if lock else {}),
             **({"feedback": feedback} if feedback > 1 else {}),
             **({} if loudness is None else {"loudness": loudness}),
+            **({} if self.precision == "fp32" else {"precision": self.precision}),
             **{stage: {"name": samplers.name(type(each)), **plain(each)} for stage, each in spent.chosen.items()},
             **({} if spent.cut is None else {"cut": spent.cut, **({"batch": batch} if batch > 1 else {})}),
         }
@@ -323,21 +337,26 @@ def _check_shape(piece: Audio) -> None:
         raise AudioError(f"a sound must have one or two channels, got shape {tuple(piece.wave.shape)}")
 
 
-def load(model: str | Path = "default") -> Pipeline:
+def load(model: str | Path = "default", *, precision: str = "fp32", device: str = "cpu") -> Pipeline:
     """The pipeline of a model: one that ships or that the user installed, by name, or the folder of one.
+
+    Args:
+        model: its name or folder.
+        precision: of the models: "fp32", "bf16", or "int8" on a CPU. The codec always computes in fp32.
+        device: where the models compute; the codec stays on the CPU.
 
     Raises:
         CheckpointError: there is no such model, or its parts are damaged or do not fit each other.
+        ConfigError: there is no such precision, or not on this device.
     """
+    if precision == "int8" and device != "cpu":
+        raise ConfigError(f"int8 runs on the CPU alone, got device '{device}'; use bf16 there")
     folder = folder_of(model)
     codec = load_codec(folder / "codec")
-    coarse = MaskedModel(read_config(folder / "coarse", LMConfig))
-    fine = MaskedModel(read_config(folder / "fine", LMConfig))
-    check_fit(codec.grid, coarse.config, fine.config, folder)
-    for part, module in zip(PARTS[1:], (coarse, fine), strict=True):
-        restore(folder / part, module)
-        _ = module.eval().requires_grad_(False)
-    return Pipeline(codec, coarse, fine, folder.name, folder, fingerprint(folder), digest(folder / "codec"))
+    sizes = [read_config(folder / part, LMConfig) for part in PARTS[1:]]
+    check_fit(codec.grid, *sizes, folder)
+    coarse, fine = (load_model(folder / part, precision).to(device) for part in PARTS[1:])
+    return Pipeline(codec, coarse, fine, folder.name, folder)
 
 
 def check_fit(grid: Grid, coarse: LMConfig, fine: LMConfig, folder: Path) -> None:

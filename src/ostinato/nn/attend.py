@@ -41,7 +41,7 @@ class RelativeBias(nn.Module):
 
     def forward(self, frames: int, *, circular: bool) -> Bias:
         ahead = distances(frames, circular=circular, device=self.table.weight.device)
-        return self.table(buckets(ahead, self.table.num_embeddings, self.furthest)).permute(2, 0, 1)
+        return self.table(buckets(ahead, self.table.num_embeddings, self.furthest)).permute(2, 0, 1).contiguous()
 
 
 class Attention(nn.Module):

@@ -48,8 +48,7 @@ class Transformer(nn.Module):
         self.layers = nn.ModuleList(Layer(width, heads, dropout) for _ in range(layers))
         self.norm = nn.RMSNorm(width, eps=EPSILON)
 
-    def forward(self, x: Features, *, circular: bool = False) -> Features:
-        bias = self.bias(x.shape[1], circular=circular)
+    def forward(self, x: Features, bias: Bias) -> Features:
         for layer in self.layers:
             x = layer(x, bias)
         return self.norm(x)

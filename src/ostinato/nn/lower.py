@@ -1,0 +1,86 @@
+"""Linear layers in fewer bits: weights of 8 or 16 in the place of 32, for inference alone."""
+
+from typing import Any, TypeVar
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int8
+from torch import Tensor, nn
+
+from ..errors import ConfigError
+
+PRECISIONS = ("fp32", "bf16", "int8")
+WHOLE = slice(None)
+LARGEST = 127
+
+Layer = TypeVar("Layer", bound=nn.Linear)
+
+
+class Linear(nn.Linear):
+    """A linear layer that can be asked for a part of its outputs."""
+
+    def forward(self, x: Float[Tensor, "*row in"], part: slice = WHOLE) -> Float[Tensor, "*row out"]:
+        return F.linear(x, self.weight[part], None if self.bias is None else self.bias[part])
+
+
+class Int8Linear(nn.Module):
+    """A linear layer that multiplies whole numbers of 8 bits: a scale for each output, and one for each row of input.
+
+    Rows are rounded as they come, each by its own largest value, so that a row is the same alone and among others. It
+    takes float weights from a state dict, and rounds those.
+
+    Source: LLM.int8(), arXiv:2208.07339, section 2.1, without its outliers.
+    """
+
+    weight: Tensor
+    scale: Tensor
+    bias: Tensor | None
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        weight, scale = rounded(linear.weight.detach())
+        self.register_buffer("weight", weight)
+        self.register_buffer("scale", scale[:, 0])
+        self.bias = linear.bias
+        _ = self.register_load_state_dict_pre_hook(_round_weight)
+
+    def forward(self, x: Float[Tensor, "*row in"], part: slice = WHOLE) -> Float[Tensor, "*row out"]:
+        rows, scale = rounded(x.reshape(-1, x.shape[-1]))
+        out = (torch._int_mm(rows, self.weight[part].T) * self.scale[part]).mul_(scale)
+        out = out if self.bias is None else out.add_(self.bias[part])
+        return out.view(*x.shape[:-1], -1)
+
+
+def rounded(x: Float[Tensor, "row in"]) -> tuple[Int8[Tensor, "row in"], Float[Tensor, "row 1"]]:
+    """Rows as whole numbers from -127 to 127, and what each is to be multiplied by."""
+    x = x.float()
+    scale = torch.maximum(x.amax(-1, keepdim=True), -x.amin(-1, keepdim=True)).clamp_min_(1e-30).div_(LARGEST)
+    return (x / scale).round_().to(torch.int8), scale
+
+
+def lowered(linear: Layer, precision: str) -> Layer | Int8Linear:
+    """A linear layer in a precision, which shares what it can with the one it is made of.
+
+    Raises:
+        ConfigError: there is no such precision.
+    """
+    if precision not in PRECISIONS:
+        raise ConfigError(f"a precision must be one of {', '.join(PRECISIONS)}, got '{precision}'")
+    if precision == "int8":
+        return Int8Linear(linear)
+    return linear.to(torch.bfloat16) if precision == "bf16" else linear
+
+
+def lower(module: nn.Module, precision: str) -> None:
+    """Put every linear layer inside `module` into a precision; as `lowered`."""
+    for parent in list(module.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.Linear):
+                setattr(parent, name, lowered(child, precision))
+
+
+def _round_weight(layer: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    weight = state.get(f"{prefix}weight")
+    if weight is not None and weight.is_floating_point():
+        state[f"{prefix}weight"], scale = rounded(weight)
+        state[f"{prefix}scale"] = scale[:, 0]
