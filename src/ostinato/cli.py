@@ -8,12 +8,16 @@ from .cli_bench import bench
 from .cli_codes import decode, encode
 from .cli_common import Door
 from .cli_evaluate import evaluate
+from .cli_evaluate_beats import beats as evaluate_beats
 from .cli_info import doctor, hints, info, presets, samplers
 from .cli_models import models
 from .cli_takes import blend, takes, telephone, undo
 from .cli_surprise import surprise
 from .cli_train import corpus, train
 from .cli_vary import demo, vary
+
+
+evaluate.add_command(evaluate_beats)
 
 
 @click.group(cls=Door, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})

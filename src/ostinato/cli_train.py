@@ -5,7 +5,7 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import click
 
@@ -16,11 +16,13 @@ from .config import load, plain
 from .errors import ConfigError
 from .prepare import Report, prepare, prepare_folder
 from .train import presets
+from .train.beats import BeatTraining
 from .train.codec import CodecTraining
 from .train.lm import LMTraining
 from .train.loop import BEST, LOG
 from .train.runs import start
 
+Settings: TypeAlias = CodecTraining | LMTraining | BeatTraining
 STAGES = {"coarse": presets.coarse, "fine": presets.fine}
 RECIPE = Path("recipes/default")
 
@@ -48,10 +50,7 @@ def train() -> None:
 @as_json
 def codec(run: Path, file: Path | None, changes: Sequence[str], as_json: bool) -> None:
     """Train a codec in the folder RUN, or go on with the run that is there."""
-    given = merged(file, changes)
-    fresh = bool(given) or not (run / CONFIG).is_file()
-    settings = load(CodecTraining, over(plain(presets.codec()), given)) if fresh else None
-    _train(run, "codec", settings, json_wanted=as_json)
+    _train(run, "codec", _fresh(run, presets.codec(), merged(file, changes)), json_wanted=as_json)
 
 
 @train.command()
@@ -68,6 +67,16 @@ def lm(run: Path, stage: str | None, codec: Path, file: Path | None, changes: Se
         raise ConfigError("settings of a new run need --stage coarse or --stage fine; a known run goes on without any")
     settings = load(LMTraining, over(plain(STAGES[stage](codec)), given)) if stage else None
     _train(run, "lm", settings, json_wanted=as_json)
+
+
+@train.command()
+@run_folder
+@settings_file
+@changes
+@as_json
+def beats(run: Path, file: Path | None, changes: Sequence[str], as_json: bool) -> None:
+    """Train a beat tracker in the folder RUN, or go on with the run that is there."""
+    _train(run, "beats", _fresh(run, presets.beats(), merged(file, changes)), json_wanted=as_json)
 
 
 @click.group()
@@ -172,6 +181,12 @@ def over(base: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     return both | {key: over(base[key], given[key]) for key in nested}
 
 
+def _fresh(run: Path, base: Settings, given: dict[str, Any]) -> Settings | None:
+    """The settings of a new run, a preset's with those given on top; none where a known run goes on."""
+    fresh = bool(given) or not (run / CONFIG).is_file()
+    return load(type(base), over(plain(base), given)) if fresh else None
+
+
 def _value(text: str) -> Any:
     try:
         return json.loads(text)
@@ -191,7 +206,7 @@ def _table(file: Path) -> dict[str, Any]:
     return found
 
 
-def _train(run: Path, kind: str, settings: CodecTraining | LMTraining | None, *, json_wanted: bool) -> None:
+def _train(run: Path, kind: str, settings: Settings | None, *, json_wanted: bool) -> None:
     with progress() as watch:
 
         @functools.cache

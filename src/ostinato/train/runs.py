@@ -8,11 +8,16 @@ from typing import Any
 from ..checkpoint import CONFIG, write_text
 from ..config import load, plain
 from ..errors import TrainingError
+from .beats import BeatJob, BeatTraining
 from .codec import CodecJob, CodecTraining
 from .lm import LMJob, LMTraining
 from .loop import Job, run
 
-KINDS: dict[str, tuple[type, Callable[[Any], Job]]] = {"codec": (CodecTraining, CodecJob), "lm": (LMTraining, LMJob)}
+KINDS: dict[str, tuple[type, Callable[[Any], Job]]] = {
+    "codec": (CodecTraining, CodecJob),
+    "lm": (LMTraining, LMJob),
+    "beats": (BeatTraining, BeatJob),
+}
 
 
 def start(
