@@ -9,7 +9,7 @@ import torch
 from ostinato import plot
 from ostinato.errors import MissingPartError, OstinatoError
 from ostinato.masks import every
-from ostinato.types import Audio, Grid, Take
+from ostinato.types import Audio, Beats, Grid, Take
 
 GRID = Grid(sample_rate=8000, hop=100, codebooks=4, vocabulary=64)
 
@@ -48,6 +48,18 @@ def test_a_take_more_is_a_panel_more(tmp_path: Path):
 )
 def test_any_rate_and_length_can_be_drawn(tmp_path: Path, audio: Audio):
     assert min(draw(tmp_path / "a.png", audio, 1)) > 400
+
+
+def test_beats_are_ticks_under_the_grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from matplotlib.axes import Axes
+
+    drawn: list[tuple[float, ...]] = []
+    monkeypatch.setattr(Axes, "vlines", lambda panel, times, *_, **__: drawn.append(tuple(times)))
+    audio = sound()
+    mask = ~every(GRID.frames(audio.seconds), 7).expand(4, -1)
+    beats = Beats((0.1, 0.6), (0.6,))
+    _ = plot.picture(tmp_path / "a.png", audio, mask, takes(audio, mask, 1), GRID, beats=beats)
+    assert drawn == [(0.1, 0.6), (0.6,)]
 
 
 def test_silence_can_be_drawn(tmp_path: Path):

@@ -2,6 +2,7 @@
 
 from .audiofile import read, write
 from .budget import Budget
+from .clip import Heard
 from .errors import (
     AudioError,
     CheckpointError,
@@ -12,7 +13,23 @@ from .errors import (
     PromptError,
     TrainingError,
 )
-from .hints import Coarsest, Everything, Finer, Inpaint, Periodic, Prefix, Random, Suffix
+from .grids import steady, tapped
+from .hints import (
+    Bars,
+    Coarsest,
+    Everything,
+    Expected,
+    Finer,
+    Inpaint,
+    OnBeats,
+    OnDownbeats,
+    Onsets,
+    Periodic,
+    Prefix,
+    Random,
+    Suffix,
+    Surprising,
+)
 from .pipeline import Pipeline, load
 from .prompts import Prompt, presets
 from .sampling import Confidence, Halton, Levels, One, Remask
@@ -23,6 +40,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Audio",
     "AudioError",
+    "Bars",
     "Beats",
     "Budget",
     "CheckpointError",
@@ -32,14 +50,19 @@ __all__ = [
     "ConfigError",
     "CorpusError",
     "Everything",
+    "Expected",
     "Finer",
     "Grid",
     "Halton",
+    "Heard",
     "Inpaint",
     "Levels",
     "Mask",
     "MissingPartError",
+    "OnBeats",
+    "OnDownbeats",
     "One",
+    "Onsets",
     "OstinatoError",
     "Periodic",
     "Pipeline",
@@ -49,10 +72,13 @@ __all__ = [
     "Random",
     "Remask",
     "Suffix",
+    "Surprising",
     "Take",
     "TrainingError",
     "load",
     "presets",
     "read",
+    "steady",
+    "tapped",
     "write",
 ]

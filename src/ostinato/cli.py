@@ -4,6 +4,7 @@ from importlib import metadata
 
 import click
 
+from .cli_beats import beats
 from .cli_bench import bench
 from .cli_codes import decode, encode
 from .cli_common import Door
@@ -39,6 +40,7 @@ for verb in (
     surprise,
     encode,
     decode,
+    beats,
     info,
     presets,
     hints,

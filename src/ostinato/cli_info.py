@@ -7,9 +7,10 @@ from typing import Any
 import click
 import torch
 
-from . import audiofile, codesfile
+from . import audiofile, codesfile, sketch
 from . import doctor as examination
 from .cli_common import as_json, command_line, limits, model_option, prompt_flags, sentence, show, table
+from .cli_flags import flags_of, notes_on
 from .config import defaults, knobs, load, plain, unparse, unparse_named
 from .errors import CheckpointError, OstinatoError
 from .hints import describe, load_hint
@@ -58,10 +59,13 @@ def presets(as_json: bool) -> None:
 
 
 @click.command()
+@click.option("--pictures", type=click.Path(path_type=Path), metavar="DIR", help="Draw them and the presets there.")
 @as_json
-def hints(as_json: bool) -> None:
+def hints(pictures: Path | None, as_json: bool) -> None:
     """List the hints of `vary --keep` and `--hide`, and their knobs."""
     data, text = _listed(known_hints)
+    if pictures is not None:
+        sketch.draw(pictures)
     show({"hints": data}, text, json_wanted=as_json)
 
 
@@ -204,7 +208,7 @@ def _again(path: Path, take: dict[str, Any]) -> list[str]:
     coarse, fine = (_sampler(take[stage]) for stage in ("coarse", "fine"))
     continued = take.get("continued", False)
     model = [] if take["model"] == "default" and not continued else ["--model", take["model"]]
-    prompt = prompt_flags(Prompt.load(take["prompt"]))
+    prompt = prompt_flags(Prompt.load(take["prompt"])) + flags_of(take.get("beats", {}))
     seed = ["--seed", str(take["seed"])]
     cut = ["--cut", str(take["cut"])] if "cut" in take else []
     ways = [f"--{way}" for way in ("redraw", "loop", "unlock") if take.get(way)]
@@ -242,6 +246,7 @@ def _notes(path: Path, take: dict[str, Any]) -> list[str]:
         source = path.parent / told["name"]
         if source.is_file() and audiofile.sha256(source) != told["sha256"]:
             notes.append(f"note: {source} is not the file it was made from")
+    notes += notes_on(take.get("beats", {}), path.parent)
     try:
         here = fingerprint(folder_of(take["model"]))
     except CheckpointError:

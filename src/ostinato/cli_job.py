@@ -1,7 +1,7 @@
 """What the verbs that make takes share: the flags that say how, and the job that they describe."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,14 @@ from click.core import ParameterSource
 from . import audiofile
 from .budget import Budget
 from .cli_common import Command, Watch, duration, knob_flags, precision_option
-from .clip import Clip
+from .cli_flags import Given
+from .clip import Clip, Heard
 from .config import knobs, parse, parse_named, unparse_named
 from .config import load as load_settings
 from .draft import Draft
 from .errors import ConfigError
-from .hints import Hint, parse_hint
+from .hints import Hint, needs, parse_hint
+from .listening import listen
 from .longplay import file_pieces, vary_file
 from .pipeline import COARSE, FINE, Pipeline, load
 from .prompts import Prompt, preset
@@ -109,10 +111,33 @@ class Job:
     unlock: bool = False
     feedback: int = 1
     loudness: float | None = None
+    given: Given = field(default_factory=Given)
+    heard: Heard = field(default_factory=Heard)
 
     @property
     def clip(self) -> Clip:
-        return self.pipeline.clip(self.facts.samples, self.facts.sample_rate, loop=self.loop)
+        return self.pipeline.clip(self.facts.samples, self.facts.sample_rate, loop=self.loop, heard=self.heard)
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What must have been heard before the prompt can be answered."""
+        return self.prompt.needs | needs(*self.lock)
+
+    def listened(self) -> "Job":
+        """This job, once its sound has been listened to for what it needs, and its prompt is known to fit.
+
+        Raises:
+            ConfigError: beats are given, and nothing asks for them.
+            PromptError: the prompt asks for what the sound does not have.
+        """
+        if self.given != Given() and "beats" not in self.needs:
+            raise ConfigError("nothing in the prompt speaks of beats; add --keep beats, or leave out where they are")
+        known = Heard(beats=self.given.beats)
+        pieces, tracker = file_pieces(self.sound), self.given.tracker
+        job = replace(self, heard=listen(pieces, self.needs, known, tracker=tracker, circular=self.loop))
+        if all(getattr(job.heard, each) is not None for each in self.needs):
+            _ = self.prompt.mask(job.clip)
+        return job
 
     @property
     def notes(self) -> list[str]:
@@ -122,7 +147,7 @@ class Job:
     def take(self, target: Path, seed: int, budget: Budget, watch: Watch) -> tuple[Draft, float]:
         """One take, within its budget, as a file; and by how many dB it was turned down."""
         how = {"sampler": self.coarse, "finisher": self.fine, "redraw": self.redraw, "loop": self.loop}
-        how |= {"lock": self.lock, "feedback": self.feedback, "loudness": self.loudness}
+        how |= {"heard": self.heard, "lock": self.lock, "feedback": self.feedback, "loudness": self.loudness}
         if self.parent is not None:
             how |= {"tokens": (self.parent.codes, self.parent.origin)}
             how |= {} if self.unlock else {"locked": self.parent.locked}
@@ -133,6 +158,7 @@ class Job:
         """What a take's file tells of its making."""
         ways = {"continued": self.parent is not None, "unlock": self.unlock}
         more = {way: True for way, taken in ways.items() if taken}
+        more |= {"beats": self.given.told} if "beats" in self.needs else {}
         return told(take, self.model, {"input": self.sound}, more)
 
 
@@ -246,8 +272,7 @@ def job_of(
     if continued:
         parent, encoded = draft_of(pipeline, sound, loop=how["loop"])
         how |= {"parent": parent, "encoded": encoded, "loop": parent.origin.circular}
-    job = Job(sound, facts, model, pipeline, prompt, **how)
-    _ = prompt.mask(job.clip)
+    job = Job(sound, facts, model, pipeline, prompt, **how).listened()
     if job.feedback > 1 and job.loudness is None:
         return replace(job, loudness=usual_loudness(file_pieces(sound)()))
     return job

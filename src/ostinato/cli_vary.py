@@ -21,6 +21,7 @@ from .cli_common import (
     show,
     spare,
 )
+from .cli_flags import beat_options, given
 from .cli_job import (
     USUAL,
     Job,
@@ -47,6 +48,7 @@ LOOP = Path(__file__).parent / "assets" / "loop.flac"
 @source_options
 @output("WAV or FLAC to write; with --takes 3 the files are OUT-1, OUT-2 and OUT-3.")
 @prompt_options
+@beat_options
 @click.option("--takes", type=click.IntRange(1, 1000), default=1, show_default=True, help="How many.")
 @sampler_options
 @click.option("--deadline", metavar="TIME", help="As many steps as fit, such as 1.8s or 900ms, for each take.")
@@ -77,6 +79,7 @@ def vary(out: Path, **flags: Any) -> None:
     if flags["picture"] is not None:
         _ = plot.check(flags["picture"])
     how = {**how_of(flags), **limits_of(flags), "continued": continued, "feedback": flags["feedback"]}
+    how["given"] = given(flags, audiofile.info(sound).seconds)
     job = job_of(sound, model_of(flags), prompt, **how)
     takes, made = _make(job, targets, flags["seed"])
     if flags["picture"] is not None:
@@ -153,9 +156,10 @@ def _numbered_watch(watch: Watch, number: int, takes: int) -> Watch:
 
 
 def _draw(job: Job, drafts: Sequence[Draft], targets: Sequence[Path], path: Path) -> str:
-    words = ", " + " ".join(prompt_flags(job.prompt))
+    words, beats = ", " + " ".join(prompt_flags(job.prompt)), job.heard.beats
     takes = [draft.take(audiofile.read(target)) for draft, target in zip(drafts, targets, strict=False)]
-    return str(plot.picture(path, audiofile.read(job.sound), takes[0].mask[0], takes, job.pipeline.grid, prompt=words))
+    sound, grid = audiofile.read(job.sound), job.pipeline.grid
+    return str(plot.picture(path, sound, takes[0].mask[0], takes, grid, prompt=words, beats=beats))
 
 
 def _tell(made: dict[str, Any], *, json_wanted: bool) -> None:

@@ -7,9 +7,12 @@ from typing import Any
 import torch
 
 from .audiofile import Reader, Writer, info
+from .clip import Heard
 from .codesfile import Origin
 from .draft import Draft
 from .filling import Progress
+from .hints import needs
+from .listening import listen
 from .pipeline import Pipeline
 from .prompts import Prompt
 from .resampling import join
@@ -26,6 +29,7 @@ def vary_file(
     *,
     about: Callable[[Draft], dict[str, Any]] | None = None,
     tokens: tuple[Codes, Origin] | None = None,
+    heard: Heard | None = None,
     loop: bool = False,
     watch: Progress | None = None,
     **how: Any,
@@ -41,7 +45,8 @@ def vary_file(
         prompt: which cells stay.
         about: what the file shall tell of the take.
         tokens: those of the source with their origin, where it is a take that has them; else it is encoded.
-        loop, watch, how: as in `Pipeline.vary`; `watch` sees the seconds read and written, too: "encode", "decode".
+        heard, loop, watch, how: as in `Pipeline.vary`; `watch` sees the seconds read and written, too, as "encode"
+            and "decode".
 
     Returns:
         The take without its sound, and the gain in dB, 0 or less, by which the file was turned down; see `Writer`.
@@ -51,7 +56,8 @@ def vary_file(
     """
     seconds, pieces = round(info(source).seconds), file_pieces(source)
     codes, origin = encode_file(pipeline, source, loop=loop, watch=watch) if tokens is None else tokens
-    draft = pipeline.draft(codes, origin, prompt, watch=watch, **how)
+    heard = listen(pieces, prompt.needs | needs(*how.get("lock", ())), heard, circular=origin.circular)
+    draft = pipeline.draft(codes, origin, prompt, heard=heard, watch=watch, **how)
     written, facts = _Meter("decode", seconds, watch), None if about is None else about(draft)
     with Writer(target, origin.sample_rate, origin.channels, about=facts) as writer:
         for piece in written.passed(pipeline.sound(draft, pieces())):

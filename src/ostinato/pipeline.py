@@ -17,7 +17,7 @@ from torch import Tensor
 from .budget import Budget
 from .checkpoint import digest, load_codec, load_model, read_config
 from .circle import decode_circle, encode_circle
-from .clip import Clip
+from .clip import Clip, Heard
 from .codec import Codec
 from .codesfile import Origin
 from .config import plain
@@ -25,19 +25,22 @@ from .draft import Draft, cells, unlocked, voices
 from .dsp import left_right, mid_side
 from .errors import AudioError, CheckpointError, ConfigError
 from .filling import Progress, fill, stages
-from .hints import Hint, plain_hint
+from .hints import Hint, needs, plain_hint
 from .level import circular_gain, level_gain, limited, limited_circle, measured
+from .listening import listen
 from .lm import LMConfig, MaskedModel
 from .models import PARTS, fingerprint, folder_of
 from .prompts import Prompt
 from .resampling import join, resampled, samples_at
 from .sampling import Confidence, Sampler, samplers
 from .splice import Voice, spliced
+from .surprise import by_frame
 from .types import Audio, Codes, CodesStream, Grid, Take
 
 PROBE = 192
 PART = 1024
 LONGEST_CIRCLE = 600
+LEVELLINGS, LEVEL = 6, 0.05  # tries to bring a limited sound to a loudness, and LU that are near enough
 COARSE: Sampler = Confidence()
 FINE: Sampler = Confidence(steps=8)
 
@@ -74,10 +77,11 @@ class Pipeline:
     def grid(self) -> Grid:
         return self.codec.grid
 
-    def clip(self, samples: int, sample_rate: int, *, loop: bool = False) -> Clip:
-        """What hints may know of a sound of so many samples at a rate."""
+    def clip(self, samples: int, sample_rate: int, *, loop: bool = False, heard: Heard | None = None) -> Clip:
+        """What hints may know of a sound of so many samples at a rate, and of what was heard in it."""
         there = samples_at(samples, sample_rate, self.grid.sample_rate)
-        return Clip(self.grid, there, self.grid.frames_around(there, self.codec.period) if loop else None)
+        around = self.grid.frames_around(there, self.codec.period) if loop else None
+        return Clip(self.grid, there, around, **vars(heard or Heard()))
 
     def encode(self, audio: Audio, *, circular: bool = False) -> tuple[Codes, Origin]:
         """The codes of a sound (one row mono; mid and side stereo), and what `decode` needs to give it back.
@@ -174,6 +178,7 @@ class Pipeline:
         unlock: bool = False,
         feedback: int = 1,
         loudness: float | None = None,
+        heard: Heard | None = None,
         budget: Budget | None = None,
         watch: Progress | None = None,
     ) -> Take:
@@ -197,6 +202,7 @@ class Pipeline:
             feedback: how many times; each time but the first starts from the tokens of the one before, with the
                 next seed.
             loudness: in LUFS, what is made is brought to; as the tokens have it unless given.
+            heard: what is known of the sound, such as its beats; what else the prompt needs is listened for.
             budget: what the take may cost, made just before; it decides over the samplers' steps.
             watch: called as `watch(stage, passes done, passes in all)`; what it raises ends the work.
 
@@ -224,6 +230,7 @@ class Pipeline:
             locked=None if before is None or unlock else before.locked,
             feedback=feedback,
             loudness=loudness,
+            heard=listen(lambda: [sound], prompt.needs | needs(*lock), heard, circular=origin.circular),
             budget=budget,
             watch=watch,
         )
@@ -245,6 +252,7 @@ class Pipeline:
         locked: Bool[Tensor, "codebook frame"] | None = None,
         feedback: int = 1,
         loudness: float | None = None,
+        heard: Heard | None = None,
         budget: Budget | None = None,
         watch: Progress | None = None,
     ) -> Draft:
@@ -252,7 +260,10 @@ class Pipeline:
         spent = budget or Budget()
         if feedback < 1 or (feedback > 1 and spent.timed):
             raise ConfigError(f"feedback must be 1 or more, and 1 with a deadline, got {feedback}")
-        clip = self.clip(origin.samples, origin.sample_rate, loop=origin.circular)
+        if "surprise" in prompt.needs | needs(*lock) and (heard is None or heard.surprise is None):
+            bits = by_frame(self.coarse, codes, circular=origin.circular, turned=turned, watch=watch)
+            heard = replace(heard or Heard(), surprise=bits)
+        clip = self.clip(origin.samples, origin.sample_rate, loop=origin.circular, heard=heard)
         fixed = cells(clip, lock) if locked is None else locked | cells(clip, lock)
         mask = unlocked(prompt.mask(clip), fixed)[None].expand_as(codes)
         how = {"coarse": sampler or COARSE, "fine": finisher or FINE}
@@ -303,9 +314,7 @@ class Pipeline:
         where they are another take's; with `redraw` neither is looked at. What is made is limited to full scale, so
         that a few peaks need not turn down all the rest.
         """
-        origin, hidden = draft.origin, draft.mask[0]
-        made = self.decode_blocks(_parts(draft.codes), origin)
-        made = map(limited_circle, made) if origin.circular else limited(made)
+        origin, hidden, made = draft.origin, draft.mask[0], self._made(draft)
         sources = [] if other is None else [(other, ~hidden)]
         plans = [(pieces, voices(mask, origin)) for pieces, mask in [*sources, (original, hidden)]]
         plans = [each for each in plans if any(turn.voice is Voice.ORIGINAL for turn in each[1])]
@@ -313,13 +322,19 @@ class Pipeline:
             made = spliced((Audio(piece.wave.float(), piece.sample_rate) for piece in pieces), made, plan)
         return made
 
+    def _made(self, draft: Draft) -> Iterator[Audio]:
+        made = self.decode_blocks(_parts(draft.codes), draft.origin)
+        return map(limited_circle, made) if draft.origin.circular else limited(made)
+
     def _levelled(self, draft: Draft, loudness: float) -> Draft:
-        """A draft with the gain that gives what it makes this loudness; silence stays as it is."""
-        found, _ = measured(self.decode_blocks(_parts(draft.codes), draft.origin))
-        if not math.isfinite(found):
-            return draft
-        gain = draft.origin.gain * 10 ** ((found - loudness) / 20)
-        return replace(draft, origin=replace(draft.origin, gain=gain))
+        """A draft with the gain that gives what it makes this loudness, peaks limited; silence stays as it is."""
+        for _ in range(LEVELLINGS):
+            found, _ = measured(self._made(draft))
+            if not math.isfinite(found) or abs(found - loudness) < LEVEL:
+                break
+            gain = draft.origin.gain * 10 ** ((found - loudness) / 20)
+            draft = replace(draft, origin=replace(draft.origin, gain=gain))
+        return draft
 
     def _seconds_to_decode(self, codes: Codes, clock: Callable[[], float]) -> float:
         """How long it will take to decode, as a short piece tells, and a quarter more for what else is left."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .dsp import log_mel, mel_filters
 from .errors import MissingPartError, OstinatoError
-from .types import Audio, Grid, Take
+from .types import Audio, Beats, Grid, Take
 
 WRITES = (".png", ".svg", ".pdf")
 WIDTH, SOUND, TOKENS = 11.0, 1.9, 1.5
@@ -30,6 +30,7 @@ def picture(
     grid: Grid,
     *,
     prompt: str = "",
+    beats: Beats | None = None,
 ) -> Path:
     """Draw the input's spectrogram, the token grid and each take's spectrogram over one time axis, in seconds.
 
@@ -40,6 +41,7 @@ def picture(
         takes: what was made of it.
         grid: the raster of `mask`.
         prompt: words to add to the token grid's title.
+        beats: those that the prompt spoke of; they are ticks under the grid, longer where a bar begins.
 
     Raises:
         MissingPartError: matplotlib is not installed.
@@ -55,6 +57,7 @@ def picture(
     share = float((~mask).float().mean())
     _sound(panels[0], audio, "input", top)
     _tokens(panels[1], mask, grid, f"tokens, {share:.0%} kept (orange){prompt}")
+    _beats(panels[1], beats or Beats(()))
     for number, (panel, take) in enumerate(zip(panels[2:], takes, strict=True), 1):
         _sound(panel, take.audio, f"take {number}, seed {take.seed}", top)
     panels[0].set_xlim(0, audio.seconds)
@@ -106,6 +109,11 @@ def _tokens(panel: Any, mask: Bool[Tensor, "codebook frame"], grid: Grid, title:
     _ = panel.set_yticks(sorted({1, min(4, codebooks), codebooks}))
     _ = panel.set_ylabel("codebook")
     _title(panel, title)
+
+
+def _beats(panel: Any, beats: Beats) -> None:
+    for times, length in ((beats.times, 0.05), (beats.downbeats, 0.1)):
+        _ = panel.vlines(times, -length, 0.0, transform=panel.get_xaxis_transform(), color=INK, clip_on=False)
 
 
 def _title(panel: Any, text: str) -> None:

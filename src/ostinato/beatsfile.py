@@ -1,0 +1,44 @@
+"""Label files on disk: beats as Audacity reads and writes them; the text itself is `grids`' concern."""
+
+import os
+import secrets
+from pathlib import Path
+
+from .errors import AudioError
+from .grids import as_labels, from_labels
+from .types import Beats
+
+
+def read(path: str | Path) -> Beats:
+    """The beats of a label file.
+
+    Raises:
+        AudioError: it cannot be read, or a line is not that of a beat; see `grids.from_labels`.
+    """
+    try:
+        return from_labels(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise AudioError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise AudioError(f"{path} is not a label file: it is no text") from None
+    except AudioError as error:
+        raise AudioError(f"{path} is not a label file: {error}") from None
+
+
+def write(path: str | Path, beats: Beats) -> None:
+    """Write beats as a label file, whole or not at all.
+
+    Raises:
+        AudioError: there are no beats, or the file cannot be written there.
+    """
+    if not beats.times:
+        raise AudioError(f"cannot write {path}: there are no beats to label")
+    target = Path(path)
+    part = target.with_name(f".{target.name}-{secrets.token_hex(4)}.part")
+    try:
+        _ = part.write_text(as_labels(beats), encoding="utf-8")
+        os.replace(part, target)
+    except OSError as error:
+        raise AudioError(f"cannot write {path}: {error.strerror}") from None
+    finally:
+        part.unlink(missing_ok=True)
