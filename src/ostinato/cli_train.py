@@ -18,11 +18,12 @@ from .prepare import Report, prepare, prepare_folder
 from .train import presets
 from .train.beats import BeatTraining
 from .train.codec import CodecTraining
+from .train.context import ContextTraining
 from .train.lm import LMTraining
 from .train.loop import BEST, LOG
 from .train.runs import start
 
-Settings: TypeAlias = CodecTraining | LMTraining | BeatTraining
+Settings: TypeAlias = CodecTraining | LMTraining | BeatTraining | ContextTraining
 STAGES = {"coarse": presets.coarse, "fine": presets.fine}
 RECIPE = Path("recipes/default")
 
@@ -77,6 +78,20 @@ def lm(run: Path, stage: str | None, codec: Path, file: Path | None, changes: Se
 def beats(run: Path, file: Path | None, changes: Sequence[str], as_json: bool) -> None:
     """Train a beat tracker in the folder RUN, or go on with the run that is there."""
     _train(run, "beats", _fresh(run, presets.beats(), merged(file, changes)), json_wanted=as_json)
+
+
+@train.command()
+@run_folder
+@click.option("--codec", type=folder, default=Path("runs/codec/best"), show_default=True, help="Its codec, trained.")
+@settings_file
+@changes
+@as_json
+def context(run: Path, codec: Path, file: Path | None, changes: Sequence[str], as_json: bool) -> None:
+    """Train a context model, which foretells tokens to `compress`, in the folder RUN, or go on with it."""
+    given = merged(file, changes)
+    fresh = bool(given) or not (run / CONFIG).is_file()
+    settings = load(ContextTraining, over(plain(presets.context(codec)), given)) if fresh else None
+    _train(run, "context", settings, json_wanted=as_json)
 
 
 @click.group()

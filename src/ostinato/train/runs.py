@@ -10,12 +10,14 @@ from ..config import load, plain
 from ..errors import TrainingError
 from .beats import BeatJob, BeatTraining
 from .codec import CodecJob, CodecTraining
+from .context import ContextJob, ContextTraining
 from .lm import LMJob, LMTraining
 from .loop import Job, run
 
 KINDS: dict[str, tuple[type, Callable[[Any], Job]]] = {
     "codec": (CodecTraining, CodecJob),
     "lm": (LMTraining, LMJob),
+    "context": (ContextTraining, ContextJob),
     "beats": (BeatTraining, BeatJob),
 }
 

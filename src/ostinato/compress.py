@@ -1,0 +1,249 @@
+"""Sound to an .ost file: kept tokens are coded as their context foretells them, the others are left to the model."""
+
+import functools
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from . import ostfile
+from .blocks import Block, BlockCoder
+from .checkpoint import read_tensors
+from .codesfile import Origin
+from .config import unparse_named
+from .context import CONTEXT, ContextModel
+from .dsp import mid_side
+from .errors import CheckpointError, ConfigError
+from .image import Image, measure
+from .longplay import file_pieces
+from .ostfile import Header, Keep
+from .pipeline import Pipeline
+from .prompts import Prompt
+from .resampling import resampled
+from .sampling import Sampler, samplers
+from .types import Audio, Codes, Grid
+from .windows import windows
+
+NO_CONTEXT = "0" * 8
+AT_ONCE = 16
+LEAST_CELLS, LONGEST = 20, 8
+USUAL = (
+    "confidence:temperature=1.0,top_p=1.0,typical=1.0,steps=12,choice=10.5",
+    "confidence:temperature=1.0,top_p=1.0,typical=1.0,steps=4,choice=10.5",
+)
+"""The samplers of version 1 of the format, coarse and fine, with every knob, so that no new default changes a file."""
+
+Hidden: TypeAlias = Bool[Tensor, "codebook frame"]
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A step of the dial: the lowest `codebooks` of every `period`-th frame."""
+
+    codebooks: int
+    period: int = 1
+
+    def hidden(self, grid: Grid, frames: int) -> Hidden:
+        """The mask of this step: True where cells are hidden."""
+        mask = torch.ones(grid.codebooks, frames, dtype=torch.bool)
+        mask[: self.codebooks, :: self.period] = False
+        return mask
+
+
+def ladder(grid: Grid) -> list[Rung]:
+    """The steps of the dial, from the most bits to the fewest."""
+    return [Rung(books) for books in range(grid.codebooks, 0, -1)] + [Rung(1, every) for every in (2, 3, 4, 6, 8, 16)]
+
+
+def of_quality(grid: Grid, quality: int) -> Rung:
+    """The step of the dial for a quality of 0 to 10: 10 keeps every token, 1 one codebook, 0 every fourth frame of it.
+
+    Raises:
+        ConfigError: the quality is out of range.
+    """
+    if not 0 <= quality <= 10:
+        raise ConfigError(f"quality goes from 0 to 10, got {quality}")
+    return Rung(1, 4) if quality == 0 else Rung(max(1, round(1 + (quality - 1) / 9 * (grid.codebooks - 1))))
+
+
+def context_of(folder: Path, grid: Grid) -> ContextModel | None:
+    """The context model in a model's folder, or None where it has none.
+
+    Raises:
+        CheckpointError: it is damaged, or for another grid.
+    """
+    path = folder / CONTEXT
+    if not path.is_file():
+        return None
+    model = ContextModel.of(read_tensors(path))
+    if (model.codebooks, model.vocabulary) != (grid.codebooks, grid.vocabulary):
+        raise CheckpointError(f"{path} is for {model.codebooks} codebooks of {model.vocabulary}, not for this codec")
+    return model
+
+
+@dataclass(frozen=True)
+class Coded:
+    """Tokens of a sound and what else an .ost file tells; `pack` makes the file's bytes.
+
+    `images` gives the stereo image of each block of so many frames, where the side has no tokens of its own.
+    """
+
+    codes: Codes
+    origin: Origin
+    context: ContextModel | None
+    images: Callable[[int], Sequence[Image]] | None
+    model_hash: str
+    seed: int = 0
+    settings: str = ""
+
+    def pack(self, hidden: Hidden) -> tuple[Header, list[bytes]]:
+        """The header and the blocks of a file that keeps what `hidden` leaves."""
+        header = self._header(hidden)
+        coder = coder_of(header, self.context)
+        images = [] if self.images is None else self.images(header.block)
+        rows, kept = self.codes[: header.rows].long().numpy(), (~hidden).numpy()
+        blocks: list[bytes] = []
+        for first in range(0, header.blocks, AT_ONCE):
+            numbers = range(first, min(first + AT_ONCE, header.blocks))
+            blocks += coder.encode([_block(header, rows, kept, images, number) for number in numbers])
+        return header, blocks
+
+    def _header(self, hidden: Hidden) -> Header:
+        origin = self.origin
+        return Header(
+            grid=origin.grid,
+            sample_rate=origin.sample_rate,
+            channels=origin.channels,
+            image=self.images is not None,
+            samples=origin.samples,
+            gain=origin.gain,
+            seed=self.seed,
+            block=block_frames(hidden),
+            keep=Keep.of(hidden),
+            model=origin.model,
+            settings=self.settings,
+            model_hash=self.model_hash,
+            codec_hash=origin.hash,
+            context=NO_CONTEXT if self.context is None else self.context.digest.hex(),
+        )
+
+
+def block_frames(hidden: Hidden) -> int:
+    """Frames in a block: about 1 s, or as many seconds as keep 20 cells, at most 8."""
+    cells = float((~hidden).sum()) * ostfile.BLOCK / hidden.shape[1]
+    return ostfile.BLOCK * (LONGEST if cells * LONGEST <= LEAST_CELLS else max(1, math.ceil(LEAST_CELLS / cells)))
+
+
+def coder_of(header: Header, context: ContextModel | None) -> BlockCoder:
+    """What codes the blocks of a file."""
+    told = header.keep.period > 0
+    return BlockCoder(header.grid, header.rows, context, told=told, imaged=header.image)
+
+
+def _block(
+    header: Header,
+    rows: Int[np.ndarray, "row codebook _"],
+    kept: Bool[np.ndarray, "codebook _"],
+    images: Sequence[Image],
+    number: int,
+) -> Block:
+    start, frames = header.span(number)
+    part = slice(start, start + frames)
+    return Block(rows[..., part], kept[:, part], images[number] if images else None)
+
+
+def compress(
+    pipeline: Pipeline,
+    source: Path,
+    target: Path,
+    *,
+    keep: Prompt | Rung | float,
+    sides: bool | None = None,
+    seed: int = 0,
+    coarse: Sampler | None = None,
+    fine: Sampler | None = None,
+) -> tuple[Header, int]:
+    """Write a sound as an .ost file.
+
+    Args:
+        pipeline: the model that will fill in what is not kept.
+        source: a sound file of any length.
+        target: the .ost file, which appears whole or not at all.
+        keep: which cells, as a prompt, a step of the dial, or the most bits a second.
+        sides: give the side of stereo as tokens; as an image of the mid where False, and by default wherever
+            anything is hidden.
+        seed: of what will be filled in.
+        coarse, fine: how it will be; `USUAL` unless given.
+
+    Returns:
+        The file's header, and its size in bytes.
+
+    Raises:
+        AudioError: a file cannot be read or written. PromptError: the prompt does not fit the sound. ConfigError: no
+            step of the dial needs so few bits.
+    """
+    _ = ostfile.check_writable(target)
+    pieces = file_pieces(source)
+    blocks, told = pipeline.encode_blocks(pieces)
+    codes = torch.cat([block.to(torch.int32) for block in blocks], dim=-1)
+    origin = told()
+    names = [unparse_named(samplers, each) for each in (coarse, fine) if each is not None]
+    if len(names) == 1:
+        raise ConfigError("give a sampler for both models or for none")
+    coded = Coded(
+        codes,
+        origin,
+        context_of(pipeline.folder, pipeline.grid),
+        functools.partial(images_of, pieces, pipeline.grid) if origin.channels == 2 else None,
+        pipeline.hash,
+        seed,
+        "\n".join(names),
+    )
+    header, packed = packed_as(coded, keep, pipeline, sides)
+    return header, ostfile.write(target, header, packed)
+
+
+def packed_as(
+    coded: Coded, keep: Prompt | Rung | float, pipeline: Pipeline, sides: bool | None
+) -> tuple[Header, list[bytes]]:
+    """A file that keeps what `keep` says: as a prompt, a step of the dial, or the most bits a second.
+
+    Raises:
+        PromptError, ConfigError: as `compress`.
+    """
+    grid, frames = coded.origin.grid, coded.codes.shape[-1]
+
+    def pack(hidden: Hidden) -> tuple[Header, list[bytes]]:
+        whole = not bool(hidden.any()) if sides is None else sides
+        return (replace(coded, images=None) if whole else coded).pack(hidden)
+
+    if isinstance(keep, Rung):
+        return pack(keep.hidden(grid, frames))
+    if isinstance(keep, Prompt):
+        return pack(keep.mask(pipeline.clip(coded.origin.samples, coded.origin.sample_rate)))
+    steps = ladder(grid)
+    low, high = 0, len(steps)
+    found = None
+    while low < high:
+        middle = (low + high) // 2
+        made = pack(steps[middle].hidden(grid, frames))
+        if 8 * len(ostfile.assemble(*made)) <= keep * coded.origin.seconds:
+            found, high = made, middle
+        else:
+            low = middle + 1
+    if found is None:
+        raise ConfigError(f"no step of the dial needs as little as {keep:g} bit/s for this sound; choose a higher rate")
+    return found
+
+
+def images_of(pieces: Callable[[], Iterable[Audio]], grid: Grid, block: int) -> list[Image]:
+    """The stereo image of each block of `block` frames of a stereo sound in pieces."""
+    waves = (mid_side(piece.wave[0])[None] for piece in resampled(pieces(), grid.sample_rate))
+    cut = windows(waves, block * grid.hop, 0)
+    return [measure(part[0, :, :real], grid.sample_rate) for part, real in cut]

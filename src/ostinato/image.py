@@ -1,0 +1,100 @@
+"""The stereo image in a few bits: how far the side follows the mid in bands of frequency, and how wide it is beyond.
+
+Source: parametric stereo, as in Breebaart, van de Par, Kohlrausch and Schuijers, "Parametric Coding of Stereo Audio"
+(EURASIP Journal on Applied Signal Processing, 2005), told in mid and side instead of left and right.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+import torch
+from jaxtyping import Complex, Float, Int
+from torch import Tensor
+
+from .types import Audio
+from .windows import windows
+
+EDGES = (0, 300, 600, 1200, 2400, 4800, 9600)
+BANDS = len(EDGES)
+PANS, WIDTHS = 15, 8
+WIDTH_STEP = 3.0
+DELAY = 0.011
+SIZE, HOP, CORE = 4096, 2048, 1 << 16
+SILENT = 1e-9
+
+Image = Int[np.ndarray, "2 band"]
+
+
+def measure(sides: Float[Tensor, "2 sample"], sample_rate: int) -> Image:
+    """The image of a stretch of mid and side: a pan of 0 to 14 (7 is the middle) and a width of 0 to 7 for each band.
+
+    A pan is the share of the mid that is found in the side, in sevenths; a width how loud the rest of the side is
+    beside the mid, in steps of 3 dB up to 0 dB, with 0 for none.
+    """
+    window = torch.hann_window(sides.shape[1], dtype=torch.float64)
+    mid, side = torch.fft.rfft(sides.double() * window)
+    band = _band(len(mid), sides.shape[1], sample_rate)
+    power, cross, other = (
+        torch.zeros(BANDS, dtype=torch.float64).index_add_(0, band, each)
+        for each in (mid.abs().square(), (side * mid.conj()).real, side.abs().square())
+    )
+    share = (cross / power.clamp_min(SILENT)).clamp(-1, 1)
+    middle = PANS // 2
+    pan = (share * middle).round() / middle
+    rest = (other - 2 * pan * cross + pan.square() * power).clamp_min(0) / power.clamp_min(SILENT)
+    level = 10 * rest.clamp_min(1e-12).log10() / WIDTH_STEP + WIDTHS - 1
+    heard = power > SILENT
+    pans, widths = (pan * middle + middle).long(), level.round().clamp(0, WIDTHS - 1).long()
+    return torch.stack([torch.where(heard, pans, middle), torch.where(heard, widths, 0)]).numpy()
+
+
+def spread(pieces: Iterable[Audio], image_of: Callable[[float], Image | None]) -> Iterator[Audio]:
+    """A mono sound in pieces, spread to stereo by the image that holds at each time (in seconds), or none.
+
+    What is beyond the pan is the mid again, 11 ms late and with its sign turned in every second band. The length stays.
+    """
+    rate = 0
+
+    def waves() -> Iterator[Float[Tensor, "1 _"]]:
+        nonlocal rate
+        for piece in pieces:
+            rate = piece.sample_rate
+            yield piece.wave[0]
+
+    for number, (window, real) in enumerate(windows(waves(), CORE, SIZE)):
+        start = number * CORE - SIZE
+        frames = window[0].unfold(0, SIZE, HOP)
+        centres = [(start + n * HOP + SIZE / 2) / rate for n in range(len(frames))]
+        gains = torch.stack([_gains(image_of(max(0.0, time)), rate) for time in centres])
+        side = _overlapped(frames, gains)[SIZE : SIZE + real]
+        mid = window[0, SIZE : SIZE + real]
+        yield Audio(torch.stack([mid + side, mid - side])[None], rate)
+
+
+def _overlapped(frames: Float[Tensor, "frame size"], gains: Complex[Tensor, "frame bin"]) -> Float[Tensor, " sample"]:
+    """Frames of half overlap, each through its own filter, joined by windows whose squares add to one."""
+    window = torch.hann_window(SIZE).sqrt()
+    made = torch.fft.irfft(torch.fft.rfft(frames * window) * gains, n=SIZE) * window
+    whole = torch.zeros(len(made) + 1, HOP)
+    whole[:-1] += made[:, :HOP]
+    whole[1:] += made[:, HOP:]
+    return whole.flatten()
+
+
+def _gains(image: Image | None, sample_rate: int) -> Complex[Tensor, " bin"]:
+    """From mid to side, for each bin of a frame."""
+    bins = SIZE // 2 + 1
+    if image is None:
+        return torch.zeros(bins, dtype=torch.complex64)
+    band = _band(bins, SIZE, sample_rate)
+    pan = torch.from_numpy(image[0]).float() / (PANS // 2) - 1
+    steps = torch.from_numpy(image[1]).float()
+    width = 10 ** ((steps - WIDTHS + 1) * WIDTH_STEP / 20) * (steps > 0) * (-1.0) ** torch.arange(BANDS)
+    turn = torch.arange(bins) * (-2 * math.pi * DELAY * sample_rate / SIZE)
+    return pan[band] + width[band] * torch.polar(torch.ones(bins), turn)
+
+
+def _band(bins: int, size: int, sample_rate: int) -> Int[Tensor, " bin"]:
+    """The band of each bin of a spectrum of `size` samples."""
+    return torch.bucketize(torch.arange(bins) * (sample_rate / size), torch.tensor(EDGES[1:]).float(), right=True)
