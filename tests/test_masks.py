@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ostinato.errors import ConfigError, PromptError
-from ostinato.masks import drawing, every, scatter, span, stretches
+from ostinato.masks import drawing, every, scatter, span, stretches, thinned
 
 
 def line(pattern: torch.Tensor) -> str:
@@ -126,3 +126,14 @@ def test_stretches_join_and_wrap_only_on_a_circle(edges: list[tuple[int, int]], 
 def test_a_stretch_that_is_turned_round_is_refused():
     with pytest.raises(PromptError, match="a stretch must end after its start, got 4 to 3"):
         _ = stretches(10, [(4, 3)])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 1.0])
+def test_thinned_takes_an_exact_share_of_the_cells_and_a_larger_share_takes_more(share: float):
+    cells = scatter(400, 0.6, 3).view(4, 100)
+    taken = thinned(cells, share, seed=5)
+    assert int(taken.sum()) == round(share * 240)
+    assert bool((taken <= cells).all())
+    assert bool((taken <= thinned(cells, min(1.0, share + 0.2), seed=5)).all())
+    with pytest.raises(PromptError, match="share must be between 0 and 1, got 2"):
+        _ = thinned(cells, 2, seed=5)

@@ -1,5 +1,6 @@
 """Hints and prompts, drawn."""
 
+import dataclasses
 import json
 import math
 from typing import Any
@@ -121,6 +122,36 @@ def test_keeps_join_and_hides_win():
     ]
 
 
+def test_dropout_hides_a_share_of_what_is_kept_another_for_each_seed():
+    whole, prompt = (
+        Prompt.of(["periodic:period=2"], ["finer:first=2"]),
+        Prompt.of(["periodic:period=2"], ["finer:first=2"], 0.3),
+    )
+    masks = [prompt.mask(CLIP, seed=seed) for seed in (0, 0, 1)]
+    assert torch.equal(masks[0], masks[1])
+    assert not torch.equal(masks[0], masks[2])
+    for mask in masks:
+        assert bool((mask >= whole.mask(CLIP)).all())
+        assert int((~mask).sum()) == 7
+    assert bool(Prompt.of(["all"], dropout=1.0).mask(CLIP).all())
+    assert torch.equal(Prompt.of(["all"], dropout=0.0).mask(CLIP), Prompt.of(["all"]).mask(CLIP))
+
+
+@pytest.mark.parametrize("turn", [1, -4])
+def test_dropout_turns_with_a_loop(turn: int):
+    circle = Clip(GRID, samples=1000, around=10)
+    prompt = Prompt.of(["all"], dropout=0.4)
+    assert torch.equal(prompt.mask(circle, turned=turn), prompt.mask(circle).roll(turn, -1))
+
+
+@pytest.mark.parametrize("dropout", [-0.1, 1.5, math.nan])
+def test_a_dropout_that_is_no_share_is_refused(dropout: float):
+    with pytest.raises(ConfigError, match="dropout must be between 0 and 1"):
+        _ = Prompt(dropout=dropout)
+    with pytest.raises(ConfigError, match="'dropout' of a prompt must be a number, got '1'"):
+        _ = Prompt.load({"dropout": "1"})
+
+
 def test_hides_join():
     prompt = Prompt.of(keep=["all"], hide=["inpaint:start=0.2,end=0.4", "inpaint:start=0.6,end=0.7", "finer:first=2"])
     assert drawing(prompt.mask(CLIP)) == ["..##..#...", "..##..#...", "##########"]
@@ -226,6 +257,8 @@ def test_a_hint_is_written_shortly():
 def test_a_prompt_is_the_same_after_a_journey_through_json(keep: tuple[Hint, ...], hide: tuple[Hint, ...]):
     prompt = Prompt(keep=keep, hide=hide)
     assert Prompt.load(json.loads(json.dumps(prompt.plain()))) == prompt
+    dropping = dataclasses.replace(prompt, dropout=0.25)
+    assert Prompt.load(json.loads(json.dumps(dropping.plain()))) == dropping
 
 
 def test_a_prompt_writes_out_every_knob():
@@ -238,7 +271,7 @@ def test_a_prompt_writes_out_every_knob():
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (3, "a prompt must be a table with keep and hide, got 3"),
+        (3, "a prompt must be a table with keep, hide and dropout, got 3"),
         ({"keeps": []}, "a prompt has no part 'keeps'; did you mean 'keep'?"),
         ({"keep": "all"}, "'keep' of a prompt must be a list of hints, got 'all'"),
         ({"keep": ["all"]}, "a hint must be a table with the name of the hint under 'hint', got 'all'"),

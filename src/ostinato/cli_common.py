@@ -182,7 +182,8 @@ def prompt_flags(prompt: Prompt) -> list[str]:
     if not prompt.keep:
         return ["--preset", "unconditional"]
     flags = [part for hint in prompt.keep for part in ("--keep", describe(hint))]
-    return flags + [part for hint in prompt.hide for part in ("--hide", describe(hint))]
+    flags += [part for hint in prompt.hide for part in ("--hide", describe(hint))]
+    return flags + (["--dropout", str(prompt.dropout)] if prompt.dropout else [])
 
 
 def command_line(parts: Sequence[str]) -> str:

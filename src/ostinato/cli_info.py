@@ -213,7 +213,8 @@ def _again(path: Path, take: dict[str, Any]) -> list[str]:
     cut = ["--cut", str(take["cut"])] if "cut" in take else []
     ways = [f"--{way}" for way in ("redraw", "loop", "unlock") if take.get(way)]
     ways += _hint_flags("--lock", take.get("lock", []))
-    ways += [part for way in ("feedback", "loudness") if way in take for part in (f"--{way}", str(take[way]))]
+    numbers = ("feedback", "loudness", "pitch", "stretch")
+    ways += [part for way in numbers if way in take for part in (f"--{way}", str(take[way]))]
     ways += ["--precision", take["precision"]] if "precision" in take else []
     flags = [*prompt, *seed, *_coarse_flags(coarse), "--fine", _fine_text(fine), *cut, *ways]
     source = (["--from"] if continued else []) + [take["input"]["name"]]

@@ -1,6 +1,6 @@
 """What the verbs that make takes share: the flags that say how, and the job that they describe."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
@@ -22,8 +22,10 @@ from .hints import Hint, needs, parse_hint
 from .listening import listen
 from .longplay import file_pieces, vary_file
 from .pipeline import COARSE, FINE, Pipeline, load
+from .pitch import check_semitones
 from .prompts import Prompt, preset
 from .sampling import Sampler, samplers
+from .stretch import stretched_heard, stretched_samples
 from .takes import draft_of, tokens, usual_loudness
 from .tree import about
 
@@ -47,6 +49,9 @@ prompt_options = together(
         "--keep", multiple=True, metavar="HINT[:knob=value,...]", help="Cells to keep, see `hints`; repeatable."
     ),
     click.option("--hide", multiple=True, metavar="HINT[:knob=value,...]", help="Cells to fill even so; repeatable."),
+    click.option(
+        "--dropout", type=float, default=0.0, show_default=True, help="Share of the kept cells to fill even so."
+    ),
 )
 sampler_options = together(
     click.option(
@@ -70,6 +75,14 @@ way_options = together(
     ),
     click.option("--loop", is_flag=True, help="SOUND goes round: make the end of each take meet its start."),
     precision_option,
+)
+control_options = together(
+    click.option(
+        "--pitch", type=float, default=0.0, show_default=True, help="Semitones by which SOUND is transposed first."
+    ),
+    click.option(
+        "--stretch", type=float, default=1.0, show_default=True, help="Make the take so many times as long as SOUND."
+    ),
 )
 source_options = together(
     click.argument("sound", type=click.Path(path_type=Path), required=False),
@@ -111,12 +124,15 @@ class Job:
     unlock: bool = False
     feedback: int = 1
     loudness: float | None = None
+    pitch: float = 0.0
+    stretch: float = 1.0
     given: Given = field(default_factory=Given)
     heard: Heard = field(default_factory=Heard)
 
     @property
     def clip(self) -> Clip:
-        return self.pipeline.clip(self.facts.samples, self.facts.sample_rate, loop=self.loop, heard=self.heard)
+        samples, heard = stretched_samples(self.facts.samples, self.stretch), stretched_heard(self.heard, self.stretch)
+        return self.pipeline.clip(samples, self.facts.sample_rate, loop=self.loop, heard=heard)
 
     @property
     def needs(self) -> frozenset[str]:
@@ -147,6 +163,7 @@ class Job:
     def take(self, target: Path, seed: int, budget: Budget, watch: Watch) -> tuple[Draft, float]:
         """One take, within its budget, as a file; and by how many dB it was turned down."""
         how = {"sampler": self.coarse, "finisher": self.fine, "redraw": self.redraw, "loop": self.loop}
+        how |= {"pitch": self.pitch, "stretch": self.stretch}
         how |= {"heard": self.heard, "lock": self.lock, "feedback": self.feedback, "loudness": self.loudness}
         if self.parent is not None:
             how |= {"tokens": (self.parent.codes, self.parent.origin)}
@@ -181,16 +198,17 @@ def told(take: Draft, model: str, sources: dict[str, Path], more: dict[str, Any]
     }
 
 
-def prompt_of(named: str | None, keep: Sequence[str], hide: Sequence[str]) -> Prompt:
+def prompt_of(flags: dict[str, Any]) -> Prompt:
     """The prompt that flags mean: a preset, hints, or a preset with hints added to it.
 
     Raises:
-        ConfigError: no such preset, hint or knob.
+        ConfigError: no such preset, hint or knob, or the dropout is no share.
     """
+    named, keep, hide, dropout = flags["named"], flags["keep"], flags["hide"], flags["dropout"]
     if named is None:
-        return Prompt.of(keep, hide) if keep or hide else preset(USUAL)
+        return replace(Prompt.of(keep, hide) if keep or hide else preset(USUAL), dropout=dropout)
     base = preset(named)
-    return Prompt(base.keep + Prompt.of(keep).keep, base.hide + Prompt.of(hide=hide).hide)
+    return Prompt(base.keep + Prompt.of(keep).keep, base.hide + Prompt.of(hide=hide).hide, dropout)
 
 
 def coarse_of(flags: dict[str, Any]) -> Sampler:
@@ -236,6 +254,19 @@ def limits_of(flags: dict[str, Any]) -> dict[str, Any]:
     seconds = None if flags["deadline"] is None else duration(flags["deadline"])
     _ = Budget(seconds, cut=flags["cut"])
     return {"deadline": seconds, "cut": flags["cut"]}
+
+
+def controls_of(flags: dict[str, Any]) -> dict[str, Any]:
+    """What flags mean to do to the sound before it is varied.
+
+    Raises:
+        ConfigError: a value is out of range, or there are only the tokens of a take to do it to.
+    """
+    pitch, stretch = flags["pitch"], flags["stretch"]
+    if flags["source"] is not None and (pitch or stretch != 1):
+        raise ConfigError("--pitch and --stretch change a SOUND; with --from TAKE there are its tokens: name its file")
+    _ = check_semitones(pitch), stretched_samples(1, stretch)
+    return {"pitch": pitch, "stretch": stretch}
 
 
 def source_of(flags: dict[str, Any]) -> tuple[Path, bool]:

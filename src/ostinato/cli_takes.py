@@ -122,7 +122,7 @@ def telephone(out: Path, hops: int, as_json: bool, **flags: Any) -> None:
     again, so a telephone may be stopped, taken up, and given more hops.
     """
     sound, continued = source_of(flags)
-    prompt = prompt_of(flags["named"], flags["keep"], flags["hide"])
+    prompt = prompt_of(flags)
     job = job_of(sound, model_of(flags), prompt, continued=continued, **how_of(flags))
     if job.loudness is None:
         job = dataclasses.replace(job, loudness=usual_loudness(file_pieces(sound)()))

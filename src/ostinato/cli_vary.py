@@ -25,6 +25,8 @@ from .cli_flags import beat_options, given
 from .cli_job import (
     USUAL,
     Job,
+    control_options,
+    controls_of,
     how_of,
     job_of,
     limits_of,
@@ -54,6 +56,7 @@ LOOP = Path(__file__).parent / "assets" / "loop.flac"
 @click.option("--deadline", metavar="TIME", help="As many steps as fit, such as 1.8s or 900ms, for each take.")
 @click.option("--cut", type=int, metavar="PASS", help="The pass that fills all that is left; Ctrl-C makes one.")
 @way_options
+@control_options
 @click.option(
     "--feedback", type=click.IntRange(1, 64), default=1, show_default=True, help="Times over, from take to take."
 )
@@ -67,11 +70,13 @@ def vary(out: Path, **flags: Any) -> None:
     --from TAKE goes on from the tokens of a take. With --feedback N each take becomes the next input, N times in all,
     and the last is as loud as the first input.
 
+    A take is as long as SOUND, to the sample, but for --stretch.
+
     Without --preset, --keep or --hide the prompt is "medium variation". The same command makes the same take, bit
     for bit, and `ostinato info TAKE` tells that command. Ctrl-C gives the take as far as it is; twice, nothing.
     """
     sound, continued = source_of(flags)
-    prompt = prompt_of(flags["named"], flags["keep"], flags["hide"])
+    prompt = prompt_of(flags)
     targets = numbered(out, flags["takes"])
     for target in targets:
         _ = audiofile.check_writable(target)
@@ -79,6 +84,7 @@ def vary(out: Path, **flags: Any) -> None:
     if flags["picture"] is not None:
         _ = plot.check(flags["picture"])
     how = {**how_of(flags), **limits_of(flags), "continued": continued, "feedback": flags["feedback"]}
+    how |= controls_of(flags)
     how["given"] = given(flags, audiofile.info(sound).seconds)
     job = job_of(sound, model_of(flags), prompt, **how)
     takes, made = _make(job, targets, flags["seed"])

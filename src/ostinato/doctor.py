@@ -19,6 +19,7 @@ SUMS = "SHA256SUMS"
 MODULES = {
     "matplotlib": ("pictures (--plot)", "pip install matplotlib"),
     "huggingface_hub": ("`models pull`", "pip install huggingface_hub"),
+    "python_stretch": ("shifting pitch (--pitch)", "pip install python-stretch"),
     "zimtohrli": ("the zimtohrli score of `evaluate`", "pip install zimtohrli"),
     "visqol": ("the ViSQOL score of `evaluate`", "pip install visqol-python"),
 }

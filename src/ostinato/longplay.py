@@ -1,6 +1,7 @@
 """From sound file to sound file, of any length: the sound passes by in pieces, and only its tokens are held."""
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from .filling import Progress
 from .hints import needs
 from .listening import listen
 from .pipeline import Pipeline
+from .pitch import transposed
 from .prompts import Prompt
 from .resampling import join
+from .stretch import stretched, stretched_heard
 from .types import Audio, Codes, Grid
 
 PIECE = 1 << 18
@@ -30,6 +33,8 @@ def vary_file(
     about: Callable[[Draft], dict[str, Any]] | None = None,
     tokens: tuple[Codes, Origin] | None = None,
     heard: Heard | None = None,
+    pitch: float = 0.0,
+    stretch: float = 1.0,
     loop: bool = False,
     watch: Progress | None = None,
     **how: Any,
@@ -45,6 +50,9 @@ def vary_file(
         prompt: which cells stay.
         about: what the file shall tell of the take.
         tokens: those of the source with their origin, where it is a take that has them; else it is encoded.
+        pitch: in semitones, by which the source is transposed first; it is held as a whole then.
+        stretch: how many times as long as the source the take shall be, by its tokens; all of it is drawn by the codec
+            then, and the prompt speaks of its time.
         heard, loop, watch, how: as in `Pipeline.vary`; `watch` sees the seconds read and written, too, as "encode"
             and "decode".
 
@@ -52,13 +60,20 @@ def vary_file(
         The take without its sound, and the gain in dB, 0 or less, by which the file was turned down; see `Writer`.
 
     Raises:
-        AudioError: a file cannot be read or written; else as `Pipeline.vary`.
+        AudioError: a file cannot be read or written; else as `Pipeline.vary`, `transposed` and `stretched`.
     """
-    seconds, pieces = round(info(source).seconds), file_pieces(source)
-    codes, origin = encode_file(pipeline, source, loop=loop, watch=watch) if tokens is None else tokens
+    pieces = _transposed(source, pitch, circular=loop)
+    seconds = round(info(source).seconds)
+    codes, origin = _encoded(pipeline, pieces, seconds, loop=loop, watch=watch) if tokens is None else tokens
     heard = listen(pieces, prompt.needs | needs(*how.get("lock", ())), heard, circular=origin.circular)
+    if stretch != 1:
+        codes, origin = stretched(codes, origin, stretch, period=pipeline.codec.period)
+        heard, how = stretched_heard(heard, stretch), how | {"redraw": True}
     draft = pipeline.draft(codes, origin, prompt, heard=heard, watch=watch, **how)
-    written, facts = _Meter("decode", seconds, watch), None if about is None else about(draft)
+    controls = {"pitch": pitch} if pitch else {}
+    controls |= {"stretch": stretch} if stretch != 1 else {}
+    draft = replace(draft, settings=draft.settings | controls)
+    written, facts = _Meter("decode", round(origin.seconds), watch), None if about is None else about(draft)
     with Writer(target, origin.sample_rate, origin.channels, about=facts) as writer:
         for piece in written.passed(pipeline.sound(draft, pieces())):
             writer.write(piece)
@@ -73,10 +88,20 @@ def encode_file(
     Raises:
         AudioError: the file cannot be read; else as `Pipeline.encode`.
     """
-    pieces = file_pieces(source)
+    return _encoded(pipeline, file_pieces(source), round(info(source).seconds), loop=loop, watch=watch)
+
+
+def _encoded(
+    pipeline: Pipeline,
+    pieces: Callable[[], Iterable[Audio]],
+    seconds: int,
+    *,
+    loop: bool,
+    watch: Progress | None,
+) -> tuple[Codes, Origin]:
     if loop:
         return pipeline.encode(join(pieces()), circular=True)
-    read = _Meter("encode", 2 * round(info(source).seconds), watch)
+    read = _Meter("encode", 2 * seconds, watch)
     blocks, told = pipeline.encode_blocks(lambda: read.passed(pieces()))
     return torch.cat([_small(block, pipeline.grid) for block in blocks], dim=-1), told()
 
@@ -89,6 +114,15 @@ def file_pieces(path: Path) -> Callable[[], Iterator[Audio]]:
             yield from reader.blocks(PIECE)
 
     return pieces
+
+
+def _transposed(source: Path, semitones: float, *, circular: bool) -> Callable[[], Iterable[Audio]]:
+    """Pieces of a sound file, transposed: as it is, or in one piece."""
+    pieces = file_pieces(source)
+    if not semitones:
+        return pieces
+    whole = transposed(join(pieces()), semitones, circular=circular)
+    return lambda: [whole]
 
 
 def _small(codes: Codes, grid: Grid) -> Codes:

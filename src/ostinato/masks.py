@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from .chance import shuffled
+from .chance import Noise, shuffled
 from .errors import PromptError
 
 
@@ -71,6 +71,26 @@ def scatter(frames: int, share: float, seed: int) -> Bool[Tensor, " frame"]:
         raise PromptError(f"share must be between 0 and 1, got {share}")
     chosen = shuffled(frames, seed)[: round(share * frames)]
     return torch.zeros(frames, dtype=torch.bool).index_fill(0, chosen, True)
+
+
+def thinned(
+    cells: Bool[Tensor, "codebook frame"], share: float, seed: int, *, first_frame: int = 0
+) -> Bool[Tensor, "codebook frame"]:
+    """True for a share of the cells that are True, drawn by chance: exactly `round(share * count)` of them.
+
+    A larger share with the same seed takes the cells of the smaller one and adds to them. Frame numbers start at
+    `first_frame` and wrap at the number of frames.
+
+    Raises:
+        PromptError: `share` is not between 0 and 1.
+        ConfigError: the seed is out of range.
+    """
+    if not 0 <= share <= 1:
+        raise PromptError(f"share must be between 0 and 1, got {share}")
+    codebooks, frames = cells.shape
+    drawn = Noise([seed], first_frame, period=frames).choice(0, codebooks, frames)[0].masked_fill(~cells, -torch.inf)
+    chosen = drawn.flatten().argsort(descending=True, stable=True)[: round(share * int(cells.sum()))]
+    return torch.zeros(codebooks * frames, dtype=torch.bool).index_fill(0, chosen, True).view(codebooks, frames)
 
 
 def drawing(mask: Bool[Tensor, "*batch codebook frame"]) -> list[str]:

@@ -265,7 +265,7 @@ class Pipeline:
             heard = replace(heard or Heard(), surprise=bits)
         clip = self.clip(origin.samples, origin.sample_rate, loop=origin.circular, heard=heard)
         fixed = cells(clip, lock) if locked is None else locked | cells(clip, lock)
-        mask = unlocked(prompt.mask(clip), fixed)[None].expand_as(codes)
+        mask = unlocked(prompt.mask(clip, seed=seed, turned=turned), fixed)[None].expand_as(codes)
         how = {"coarse": sampler or COARSE, "fine": finisher or FINE}
         if spent.timed:
             spent.reserve(self._seconds_to_decode(codes, spent.clock))

@@ -60,7 +60,7 @@ def picture(
     _beats(panels[1], beats or Beats(()))
     for number, (panel, take) in enumerate(zip(panels[2:], takes, strict=True), 1):
         _sound(panel, take.audio, f"take {number}, seed {take.seed}", top)
-    panels[0].set_xlim(0, audio.seconds)
+    panels[0].set_xlim(0, max([audio.seconds, *(take.audio.seconds for take in takes)]))
     panels[-1].set_xlabel("seconds")
     save(figure, target)
     return target

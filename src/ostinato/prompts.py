@@ -9,24 +9,37 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from .chance import derive
 from .clip import Clip
 from .errors import ConfigError
 from .hints import Everything, Hint, load_hint, needs, parse_hint, plain_hint
+from .masks import thinned
 from .registry import nearest
+
+DROPS = 2  # after 0 and 1, which are the seeds of the two models
 
 
 @dataclass(frozen=True)
 class Prompt:
     """Hints to keep, joined, less the hints to hide: `hidden = ~(any keep) | any hide`.
 
-    A prompt without hints hides all. `Prompt.of` reads hints as people write them.
+    Of the cells that are kept, the share `dropout` is hidden too, by chance: other ones for each seed of a take. A
+    prompt without hints hides all. `Prompt.of` reads hints as people write them.
+
+    Raises:
+        ConfigError: `dropout` is not between 0 and 1.
     """
 
     keep: tuple[Hint, ...] = ()
     hide: tuple[Hint, ...] = ()
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.dropout <= 1:
+            raise ConfigError(f"dropout must be between 0 and 1, got {self.dropout}")
 
     @classmethod
-    def of(cls, keep: "Iterable[Hint | str]" = (), hide: "Iterable[Hint | str]" = ()) -> "Prompt":
+    def of(cls, keep: "Iterable[Hint | str]" = (), hide: "Iterable[Hint | str]" = (), dropout: float = 0.0) -> "Prompt":
         """A prompt from hints or their texts; hints to hide alone mean "keep all the rest".
 
         So `Prompt.of(hide=["inpaint:start=1,end=2"])` keeps `all` but one second.
@@ -35,7 +48,7 @@ class Prompt:
             ConfigError: a text is not a hint.
         """
         kept, hidden = (tuple(parse_hint(h) if isinstance(h, str) else h for h in part) for part in (keep, hide))
-        return cls(keep=(Everything(),) if hidden and not kept else kept, hide=hidden)
+        return cls(keep=(Everything(),) if hidden and not kept else kept, hide=hidden, dropout=dropout)
 
     @classmethod
     def load(cls, data: Any) -> "Prompt":
@@ -44,14 +57,17 @@ class Prompt:
         Raises:
             ConfigError: an unknown key, hint or knob, or a value that does not fit.
         """
-        parts = _table("a prompt", data, known=["keep", "hide"])
+        parts = _table("a prompt", data, known=["keep", "hide", "dropout"])
+        dropout = parts.pop("dropout", 0.0)
+        if isinstance(dropout, bool) or not isinstance(dropout, int | float):
+            raise ConfigError(f"'dropout' of a prompt must be a number, got {dropout!r}")
         for name, part in parts.items():
             if not isinstance(part, list | tuple):
                 raise ConfigError(f"'{name}' of a prompt must be a list of hints, got {part!r}")
-        return cls(**{name: tuple(load_hint(each) for each in part) for name, part in parts.items()})
+        return cls(**{name: tuple(load_hint(each) for each in part) for name, part in parts.items()}, dropout=dropout)
 
-    def plain(self) -> dict[str, list[dict[str, Any]]]:
-        """This prompt as JSON-ready data with every knob written out; `load` reads it back.
+    def plain(self) -> dict[str, Any]:
+        """This prompt as JSON-ready data with every knob written out, but a dropout of 0; `load` reads it back.
 
         Raises:
             ConfigError: a hint is not a registered one.
@@ -59,6 +75,7 @@ class Prompt:
         return {
             "keep": [plain_hint(hint) for hint in self.keep],
             "hide": [plain_hint(hint) for hint in self.hide],
+            **({"dropout": self.dropout} if self.dropout else {}),
         }
 
     @property
@@ -66,8 +83,13 @@ class Prompt:
         """The fields of a clip that must have been heard before this prompt can be answered."""
         return needs(*self.keep, *self.hide)
 
-    def mask(self, clip: Clip) -> Bool[Tensor, "codebook frame"]:
+    def mask(self, clip: Clip, *, seed: int = 0, turned: int = 0) -> Bool[Tensor, "codebook frame"]:
         """True where the model must fill the grid of `clip`.
+
+        Args:
+            clip: what hints may know.
+            seed: that of the take, which decides what drops out.
+            turned: by how many frames a circular clip was turned; what drops out is turned with it.
 
         Raises:
             PromptError: a hint asks for cells that the clip does not have.
@@ -78,7 +100,8 @@ class Prompt:
             kept = kept | hint(clip)
         for hint in self.hide:
             hidden = hidden | hint(clip)
-        return ~kept | hidden
+        left = kept & ~hidden
+        return ~left | thinned(left, self.dropout, derive(seed, DROPS), first_frame=-turned)
 
 
 def preset(name: str) -> Prompt:
@@ -145,7 +168,7 @@ preset_help: dict[str, str] = {name: help for name, help, _ in _PRESETS}
 
 def _table(what: str, data: Any, known: list[str]) -> dict[str, Any]:
     if not isinstance(data, Mapping):
-        raise ConfigError(f"{what} must be a table with {' and '.join(known)}, got {data!r}")
+        raise ConfigError(f"{what} must be a table with {', '.join(known[:-1])} and {known[-1]}, got {data!r}")
     for key in data:
         if key not in known:
             raise ConfigError(f"{what} has no part '{key}'; {nearest(key, known)}")
