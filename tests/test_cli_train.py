@@ -1,6 +1,7 @@
 """`ostinato train` and `ostinato corpus`: flags become settings, and music lists become folders."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +45,20 @@ def test_a_codec_run_takes_its_settings_from_a_file_and_from_flags(tmp_path: Pat
     assert (settings.batch, settings.loop.steps, settings.loop.seed, settings.train) == (4, 100, 3, "my/music")
 
 
-def test_without_settings_a_run_starts_with_the_defaults_and_then_goes_on(tmp_path: Path, begun: list[tuple[str, Any]]):
-    for _ in range(2):
-        assert data(run("train", "codec", tmp_path / "run", "--json"))["last"] == {"step": 20, "hours": 0.5, "mel": 0.4}
-    assert begun == [("codec", presets.codec()), ("codec", None)]
+def test_a_run_starts_with_the_defaults_and_then_goes_on_with_its_own(tmp_path: Path, begun: list[tuple[str, Any]]):
+    for flags in ((), ("--set", "batch=9"), ()):
+        told = data(run("train", "codec", tmp_path / "run", *flags, "--json"))
+        assert told["last"] == {"step": 20, "hours": 0.5, "mel": 0.4}
+    changed = replace(presets.codec(), batch=9)
+    assert begun == [("codec", presets.codec()), ("codec", changed), ("codec", changed)]
+
+
+def test_a_run_of_the_other_model_is_refused(tmp_path: Path, tiny_model: Path, begun: list[tuple[str, Any]]):
+    flags = ("train", "lm", tmp_path / "run", "--codec", tiny_model / "codec")
+    assert run(*flags, "--stage", "fine").exit_code == 0
+    assert run(*flags).exit_code == 0
+    assert begun[0] == begun[1]
+    assert "holds a run of the other model, not of the coarse one" in complaint(run(*flags, "--stage", "coarse"))
 
 
 @pytest.mark.parametrize(("stage", "codebooks", "given"), [("coarse", 4, 0), ("fine", 6, 4)])
@@ -67,8 +78,8 @@ def test_a_stage_fits_the_codec(
     (("codec", "RUN", "--set", "batch"), "--set is written knob=value, such as loop.steps=100; got 'batch'"),
     (("codec", "RUN", "--set", "batch=2", "--set", "batch.size=3"), "'batch' is a single value; it has no 'size'"),
     (("codec", "RUN", "--config", "no.json"), "cannot read no.json: No such file or directory"),
-    (("lm", "RUN", "--set", "batch=3"), "settings of a new run need --stage coarse or --stage fine"),
-    (("lm", "RUN"), "holds no run to resume"),
+    (("lm", "RUN", "--set", "batch=3"), "a new run needs --stage coarse or --stage fine"),
+    (("lm", "RUN"), "a new run needs --stage coarse or --stage fine"),
     (("lm", "RUN", "--stage", "coarse", "--codec", "no"), "no is not a checkpoint: it has no config.json"),
 ])  # fmt: skip
 def test_a_wrong_setting_is_one_line(tmp_path: Path, flags: tuple[str, ...], message: str):

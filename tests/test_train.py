@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from ostinato.lm import LMConfig, MaskedModel
 from ostinato.train.codec import CodecJob, CodecTraining
 from ostinato.train.lm import LMJob, LMTraining, answer_with, half_sums, random_mask, shaped_mask
 from ostinato.train.loop import LoopConfig, rate, run
-from ostinato.train.runs import start
+from ostinato.train.runs import settings_of, start
 from ostinato.train.state import Average, read_state, write_state
 from tests import tiny
 
@@ -182,6 +183,16 @@ def test_a_folder_with_another_run_is_refused(music: Path, frozen: Path, tmp_pat
     with pytest.raises(TrainingError, match="no run to resume"):
         start(tmp_path / "none", "codec")
     start(tmp_path / "run", "codec")
+
+
+def test_a_run_may_last_longer_than_was_thought(music: Path, tmp_path: Path):
+    settings = codec_training(music, loop=LoopConfig(steps=1))
+    start(tmp_path, "codec", settings)
+    longer = replace(settings, loop=LoopConfig(steps=2, log_every=1))
+    start(tmp_path, "codec", longer)
+    lines = (tmp_path / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines if "gradient" in line] == [1, 2]
+    assert settings_of(tmp_path, "codec") == longer
 
 
 def test_a_visible_cell_costs_nothing(music: Path, frozen: Path, tmp_path: Path):

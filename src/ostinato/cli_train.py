@@ -3,9 +3,9 @@
 import functools
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeVar
 
 import click
 
@@ -21,9 +21,9 @@ from .train.codec import CodecTraining
 from .train.context import ContextTraining
 from .train.lm import LMTraining
 from .train.loop import BEST, LOG
-from .train.runs import start
+from .train.runs import settings_of, start
 
-Settings: TypeAlias = CodecTraining | LMTraining | BeatTraining | ContextTraining
+Settings = TypeVar("Settings", CodecTraining, LMTraining, BeatTraining, ContextTraining)
 STAGES = {"coarse": presets.coarse, "fine": presets.fine}
 RECIPE = Path("recipes/default")
 
@@ -51,7 +51,7 @@ def train() -> None:
 @as_json
 def codec(run: Path, file: Path | None, changes: Sequence[str], as_json: bool) -> None:
     """Train a codec in the folder RUN, or go on with the run that is there."""
-    _train(run, "codec", _fresh(run, presets.codec(), merged(file, changes)), json_wanted=as_json)
+    _train(run, "codec", _settings(run, "codec", presets.codec, merged(file, changes)), json_wanted=as_json)
 
 
 @train.command()
@@ -63,10 +63,15 @@ def codec(run: Path, file: Path | None, changes: Sequence[str], as_json: bool) -
 @as_json
 def lm(run: Path, stage: str | None, codec: Path, file: Path | None, changes: Sequence[str], as_json: bool) -> None:
     """Train a masked model in the folder RUN, or go on with the run that is there."""
-    given = merged(file, changes)
-    if stage is None and given:
-        raise ConfigError("settings of a new run need --stage coarse or --stage fine; a known run goes on without any")
-    settings = load(LMTraining, over(plain(STAGES[stage](codec)), given)) if stage else None
+
+    def fresh() -> LMTraining:
+        if stage is None:
+            raise ConfigError("a new run needs --stage coarse or --stage fine")
+        return STAGES[stage](codec)
+
+    settings = _settings(run, "lm", fresh, merged(file, changes))
+    if stage is not None and (settings.model.given > 0) != (stage == "fine"):
+        raise ConfigError(f"{run} holds a run of the other model, not of the {stage} one; choose another folder")
     _train(run, "lm", settings, json_wanted=as_json)
 
 
@@ -77,7 +82,7 @@ def lm(run: Path, stage: str | None, codec: Path, file: Path | None, changes: Se
 @as_json
 def beats(run: Path, file: Path | None, changes: Sequence[str], as_json: bool) -> None:
     """Train a beat tracker in the folder RUN, or go on with the run that is there."""
-    _train(run, "beats", _fresh(run, presets.beats(), merged(file, changes)), json_wanted=as_json)
+    _train(run, "beats", _settings(run, "beats", presets.beats, merged(file, changes)), json_wanted=as_json)
 
 
 @train.command()
@@ -88,9 +93,7 @@ def beats(run: Path, file: Path | None, changes: Sequence[str], as_json: bool) -
 @as_json
 def context(run: Path, codec: Path, file: Path | None, changes: Sequence[str], as_json: bool) -> None:
     """Train a context model, which foretells tokens to `compress`, in the folder RUN, or go on with it."""
-    given = merged(file, changes)
-    fresh = bool(given) or not (run / CONFIG).is_file()
-    settings = load(ContextTraining, over(plain(presets.context(codec)), given)) if fresh else None
+    settings = _settings(run, "context", lambda: presets.context(codec), merged(file, changes))
     _train(run, "context", settings, json_wanted=as_json)
 
 
@@ -196,10 +199,10 @@ def over(base: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     return both | {key: over(base[key], given[key]) for key in nested}
 
 
-def _fresh(run: Path, base: Settings, given: dict[str, Any]) -> Settings | None:
-    """The settings of a new run, a preset's with those given on top; none where a known run goes on."""
-    fresh = bool(given) or not (run / CONFIG).is_file()
-    return load(type(base), over(plain(base), given)) if fresh else None
+def _settings(run: Path, kind: str, preset: Callable[[], Settings], given: dict[str, Any]) -> Settings:
+    """The settings of the run that is there, or else of the preset, with those given in their place."""
+    base = settings_of(run, kind) or preset()
+    return load(type(base), over(plain(base), given))
 
 
 def _value(text: str) -> Any:
@@ -221,7 +224,7 @@ def _table(file: Path) -> dict[str, Any]:
     return found
 
 
-def _train(run: Path, kind: str, settings: Settings | None, *, json_wanted: bool) -> None:
+def _train(run: Path, kind: str, settings: Settings, *, json_wanted: bool) -> None:
     with progress() as watch:
 
         @functools.cache

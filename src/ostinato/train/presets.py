@@ -35,11 +35,11 @@ def context(codec: Path) -> ContextTraining:
 
 
 def fine(codec: Path) -> LMTraining:
-    """The default fine model: 4.4 M parameters, codebooks from 4 up, 20,000 steps of 16 excerpts of 3 s."""
+    """The default fine model: 3.5 M parameters, codebooks from 4 up, 20,000 steps of 16 excerpts of 3 s."""
     grid = read_codec_config(codec).grid
     if grid.codebooks <= COARSE:
         raise ConfigError(f"a fine model needs a codec of more than {COARSE} codebooks, got {grid.codebooks}")
-    model = LMConfig(codebooks=grid.codebooks, given=COARSE, vocabulary=grid.vocabulary, width=224, layers=5, heads=7)
+    model = LMConfig(codebooks=grid.codebooks, given=COARSE, vocabulary=grid.vocabulary, width=192, layers=5, heads=6)
     return LMTraining(model=model, codec=str(codec), frames=172, loop=LoopConfig(validate_every=250))
 
 
