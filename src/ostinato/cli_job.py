@@ -19,6 +19,7 @@ from .config import load as load_settings
 from .draft import Draft
 from .errors import ConfigError
 from .hints import Hint, needs, parse_hint
+from .level import ready
 from .listening import listen
 from .longplay import file_pieces, vary_file
 from .pipeline import COARSE, FINE, Pipeline, load
@@ -300,6 +301,7 @@ def job_of(
         PromptError: the prompt asks for what the sound does not have.
     """
     pipeline, facts = load(model, precision=precision), audiofile.info(sound)
+    ready()
     if continued:
         parent, encoded = draft_of(pipeline, sound, loop=how["loop"])
         how |= {"parent": parent, "encoded": encoded, "loop": parent.origin.circular}

@@ -1,5 +1,6 @@
 """Loudness: how loud a sound is, and the gain that brings it to the level models are trained at."""
 
+import importlib
 import itertools
 import math
 from collections.abc import Iterable, Iterator
@@ -113,6 +114,11 @@ def _weighting(samples: int, sample_rate: int) -> Complex[Tensor, " harmonic"]:
         over, under = (c[0] + delay * (c[1] + delay * c[2]) for c in (one.b.tolist(), one.a.tolist()))
         response = response * over / under
     return response
+
+
+def ready() -> None:
+    """Load what loudness is measured with, which takes most of a second, so that nothing that is timed waits for it."""
+    _ = importlib.import_module("pyloudnorm")
 
 
 def to_target(loudness: float, peak: float) -> float:
