@@ -12,8 +12,8 @@ from .cli_evaluate import evaluate
 from .cli_evaluate_beats import beats as evaluate_beats
 from .cli_info import doctor, hints, info, presets, samplers
 from .cli_models import models
-from .cli_takes import blend, takes, telephone, undo
 from .cli_surprise import surprise
+from .cli_takes import blend, takes, telephone, undo
 from .cli_train import corpus, train
 from .cli_vary import demo, vary
 
