@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ostinato.errors import AudioError
-from ostinato.level import PEAK, TARGET, circular_gain, level_gain, limited, limited_circle
+from ostinato.level import PEAK, TARGET, circular_gain, level_gain, limited, limited_circle, loudness_of
 from ostinato.resampling import join
 from ostinato.types import Audio
 
@@ -130,3 +130,18 @@ def test_a_circle_is_limited_the_same_wherever_it_was_cut_open():
     turned = limited_circle(Audio(audio.wave.roll(100, -1), 44100))
     torch.testing.assert_close(turned.wave, whole.wave.roll(100, -1))
     assert float(whole.wave.abs().max()) <= PEAK + 1e-6
+
+
+@pytest.mark.parametrize("rate", [22050, 44100, 48000])
+def test_the_loudness_of_a_stream_is_that_of_pyloudnorm_however_it_was_cut(rate: int):
+    swell = torch.linspace(0, 1, 13 * rate).pow(3)
+    audio = Audio(torch.randn(1, 2, 13 * rate, generator=torch.Generator().manual_seed(1)) * swell * 0.2, rate)
+    expected = pyloudnorm.Meter(rate).integrated_loudness(audio.wave[0].T.double().numpy())
+    assert loudness_of([audio]) == pytest.approx(expected, abs=0.02)
+    assert loudness_of(pieces(audio, 7001)) == pytest.approx(loudness_of([audio]), abs=1e-9)
+
+
+def test_short_sounds_have_a_loudness_and_silence_has_none():
+    short, long = (Audio(noise(2).wave[..., :length], 44100) for length in (10_000, 80_000))
+    assert loudness_of([short]) == pytest.approx(loudness_of([long]), abs=0.5)
+    assert loudness_of([noise(1, 0.0)]) == loudness_of([]) == -float("inf")

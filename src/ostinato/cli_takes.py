@@ -156,15 +156,15 @@ def _begin(out: Path, job: Job, flags: dict[str, Any]) -> None:
         if file.exists():
             known = json.loads(file.read_text(encoding="utf-8"))
             for name in told:
-                if known[name] != told[name]:
-                    other = f"{name} is {known[name]} there and {told[name]} here"
+                if known.get(name) != told[name]:
+                    other = f"{name} is {known.get(name)} there and {told[name]} here"
                     raise OstinatoError(f"{out} holds the hops of another job ({other}); choose another folder")
             return
         out.mkdir(parents=True, exist_ok=True)
         part = file.with_name(f".{JOB}-{secrets.token_hex(4)}.part")
         _ = part.write_text(json.dumps(told, indent=1), encoding="utf-8")
         os.replace(part, file)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, AttributeError):
         raise OstinatoError(f"{file} is damaged; choose another folder") from None
     except OSError as error:
         raise OstinatoError(f"cannot write to {out}: {error.strerror}") from None

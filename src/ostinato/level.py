@@ -20,6 +20,7 @@ PIECE = 3.0
 SHORTEST = 0.4
 LOOKAHEAD = 0.005
 LIMITED_AT_ONCE = 1 << 16
+STEPS = 4  # of a measuring block
 ABSOLUTE_GATE, RELATIVE_GATE, OFFSET = -70.0, -10.0, -0.691
 
 
@@ -31,12 +32,6 @@ def level_gain(pieces: Iterable[Audio]) -> float:
 
     Source: ITU-R BS.1770-4 within a piece.
     """
-    loud, peak = measured(pieces)
-    return to_target(loud, peak) if math.isfinite(loud) and peak else 1.0
-
-
-def measured(pieces: Iterable[Audio]) -> tuple[float, float]:
-    """Loudness in LUFS, over pieces of 3 s as in `level_gain`, and peak; silence has a loudness of minus infinity."""
     energy, heard, peak = 0.0, 0, 0.0
     rate, waves = _opened(pieces)
     for block, real in windows(waves, round(PIECE * rate), 0):
@@ -45,7 +40,34 @@ def measured(pieces: Iterable[Audio]) -> tuple[float, float]:
         loudness = _loudness(part, rate)
         if math.isfinite(loudness) and loudness > ABSOLUTE_GATE:
             energy, heard = energy + 10 ** (loudness / 10), heard + 1
-    return (10 * math.log10(energy / heard) if heard else -math.inf), peak
+    if heard == 0 or peak == 0:
+        return 1.0
+    return to_target(10 * math.log10(energy / heard), peak)
+
+
+def loudness_of(pieces: Iterable[Audio]) -> float:
+    """Integrated loudness in LUFS, in flat memory and however the sound was cut; minus infinity for silence.
+
+    A sound shorter than a measuring block is one block.
+
+    Source: ITU-R BS.1770-4; blocks of 0.4 s, one every 0.1 s.
+    """
+    from pyloudnorm.iirfilter import IIRfilter
+
+    rate, waves = _opened(pieces)
+    step = round(SHORTEST * rate / STEPS)
+    energies, samples = [torch.zeros(0, dtype=torch.float64)], 0
+    for window, real in windows(waves, 100 * step, 10 * step):
+        weighted = window.double().numpy()
+        for shape in _shapes(rate):
+            weighted = IIRfilter(*shape).apply_filter(weighted)
+        inner = torch.from_numpy(weighted[:, 10 * step : 110 * step].copy())
+        energies.append(inner.square().sum(0).view(-1, step).sum(-1)[: -(-real // step)])
+        samples += real
+    steps = torch.cat(energies)
+    if not samples or samples < STEPS * step:
+        return _gated(steps.sum(-1, keepdim=True) / max(1, samples))
+    return _gated(steps[: samples // step].unfold(0, STEPS, 1).sum(-1) / (STEPS * step))
 
 
 def circular_gain(audio: Audio) -> float:
@@ -66,11 +88,8 @@ def circular_gain(audio: Audio) -> float:
     total = around(weighted.square().sum(0), block)[block:].cumsum(-1)
     power = (total[block:] - total[:-block]) / block
     peak = float(wave.abs().max())
-    heard = power[power > 10 ** ((ABSOLUTE_GATE - OFFSET) / 10)]
-    if len(heard) == 0 or peak == 0:
-        return 1.0
-    loud = heard[heard > heard.mean() * 10 ** (RELATIVE_GATE / 10)]
-    return to_target(OFFSET + 10 * math.log10(float(loud.mean())), peak)
+    found = _gated(power)
+    return to_target(found, peak) if math.isfinite(found) and peak else 1.0
 
 
 def limited(pieces: Iterable[Audio]) -> Iterator[Audio]:
@@ -109,11 +128,25 @@ def _weighting(samples: int, sample_rate: int) -> Complex[Tensor, " harmonic"]:
     turn = torch.arange(samples // 2 + 1, dtype=torch.float64) * (-2 * math.pi / samples)
     delay = torch.polar(torch.ones_like(turn), turn)
     response = torch.ones_like(delay)
-    for shape in ((4.0, math.sqrt(0.5), 1500.0, sample_rate, "high_shelf"), (0.0, 0.5, 38.0, sample_rate, "high_pass")):
+    for shape in _shapes(sample_rate):
         one = IIRfilter(*shape)
         over, under = (c[0] + delay * (c[1] + delay * c[2]) for c in (one.b.tolist(), one.a.tolist()))
         response = response * over / under
     return response
+
+
+def _shapes(sample_rate: int) -> tuple[tuple[float, float, float, int, str], ...]:
+    """The two loudness filters, as pyloudnorm describes them."""
+    return (4.0, math.sqrt(0.5), 1500.0, sample_rate, "high_shelf"), (0.0, 0.5, 38.0, sample_rate, "high_pass")
+
+
+def _gated(power: Float[Tensor, " block"]) -> float:
+    """The loudness of blocks of this weighted power, in LUFS, quiet ones left out."""
+    heard = power[power > 10 ** ((ABSOLUTE_GATE - OFFSET) / 10)]
+    if len(heard) == 0:
+        return -math.inf
+    loud = heard[heard > heard.mean() * 10 ** (RELATIVE_GATE / 10)]
+    return OFFSET + 10 * math.log10(float(loud.mean()))
 
 
 def ready() -> None:

@@ -26,7 +26,7 @@ from .dsp import left_right, mid_side
 from .errors import AudioError, CheckpointError, ConfigError
 from .filling import Progress, fill, stages
 from .hints import Hint, needs, plain_hint
-from .level import circular_gain, level_gain, limited, limited_circle, measured
+from .level import circular_gain, level_gain, limited, limited_circle, loudness_of
 from .listening import listen
 from .lm import LMConfig, MaskedModel
 from .models import PARTS, fingerprint, folder_of
@@ -329,7 +329,7 @@ class Pipeline:
     def _levelled(self, draft: Draft, loudness: float) -> Draft:
         """A draft with the gain that gives what it makes this loudness, peaks limited; silence stays as it is."""
         for _ in range(LEVELLINGS):
-            found, _ = measured(self._made(draft))
+            found = loudness_of(self._made(draft))
             if not math.isfinite(found) or abs(found - loudness) < LEVEL:
                 break
             gain = draft.origin.gain * 10 ** ((found - loudness) / 20)

@@ -21,7 +21,7 @@ from .config import load, plain
 from .draft import Draft, cells
 from .errors import AudioError, ConfigError, OstinatoError, PromptError
 from .hints import Hint, plain_hint
-from .level import measured
+from .level import loudness_of
 from .longplay import encode_file
 from .packed import pack, unpack
 from .pipeline import Pipeline
@@ -159,7 +159,7 @@ def telephone(
 
 def usual_loudness(pieces: Iterable[Audio]) -> float | None:
     """The loudness of a sound in LUFS, to a hundredth, or None for silence; what takes of takes are brought to."""
-    found, _ = measured(pieces)
+    found = loudness_of(pieces)
     return round(found, 2) if math.isfinite(found) else None
 
 
