@@ -66,13 +66,14 @@ def test_flags_that_make_no_grid_are_refused(flags: dict[str, Any], message: str
 
 def test_what_a_take_remembers_gives_its_flags_again(tmp_path: Path):
     beatsfile.write(tmp_path / "labels.txt", Beats((0.5,)))
-    for flags in (
+    cases: list[dict[str, Any]] = [
         {"bpm": 90.5, "offset": 0.25, "meter": "3/4"},
         {"taps": "0.1,0.6", "meter": "2/4"},
         {"tracker": "librosa"},
         {"labels": tmp_path / "labels.txt"},
         {},
-    ):
+    ]
+    for flags in cases:
         told = json.loads(json.dumps(given(NOTHING | flags, 4).told))
         names = {"labels": "--beats"}
         wanted = {

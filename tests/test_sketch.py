@@ -56,9 +56,8 @@ def test_every_hint_and_preset_has_an_entry_with_a_picture_and_a_command(name: s
 def test_every_command_on_the_page_fits_the_loop_that_ships(clip: Clip):
     for words in commands():
         flags = vary.make_context("vary", list(words)).params
-        prompt = prompt_of(flags["named"], flags["keep"], flags["hide"])
         known = given({**flags, "labels": None}, clip.seconds)
-        hidden = prompt.mask(dataclasses.replace(clip, beats=known.beats or clip.beats))
+        hidden = prompt_of(flags).mask(dataclasses.replace(clip, beats=known.beats or clip.beats))
         assert bool(hidden.any()) != ("all" in words)
 
 

@@ -18,12 +18,14 @@ from .cli_vary import LOOP
 from .config import parse_named, plain
 from .errors import ConfigError, MissingPartError, OstinatoError
 from .evaluate.card import read_figures, write
+from .evaluate.following import following
 from .evaluate.passages import passages
 from .evaluate.seams import loop_seams, window_seams
 from .pipeline import load
 from .prompts import Prompt
 from .sampling import samplers
-from .speed import Speed, make_twin, measure
+from .speed import SECTIONS, Speed, make_twin, measure
+from .tracking import load_tracker
 
 REPORT, VALUES, PAGE, PICTURE = "steps.json", "steps.csv", "steps.md", "steps.svg"
 
@@ -114,11 +116,19 @@ def seams(model: str, split_dir: str, loop: Path, keep: Sequence[str], seed: int
 @bench.command()
 @click.option("--model", metavar="NAME|DIR", help="A model.  [default: random weights of VampNet's published sizes]")
 @precision_option
+@click.option(
+    "--section",
+    "sections",
+    multiple=True,
+    type=click.Choice(SECTIONS),
+    help="What to measure; repeatable.  [default: all]",
+)
+@click.option("--seconds", type=click.FloatRange(min=0.5), default=10.0, show_default=True, help="Length of the sound.")
 @click.option("--steps", type=click.IntRange(min=1), default=36, show_default=True, help="Coarse steps of a take.")
 @click.option("--finish", type=click.IntRange(min=1), default=2, show_default=True, help="Fine steps of a take.")
 @as_json
-def speed(model: str | None, precision: str, steps: int, finish: int, as_json: bool) -> None:
-    """Seconds and memory of each part of a take of 10 s, beside the published way of working, all in one run.
+def speed(model: str | None, sections: Sequence[str], as_json: bool, **how: Any) -> None:
+    """Seconds and memory of each part of a take, beside the published way of working, all in one run.
 
     The published way does the work that VampNet's code does, from the same weights, in fp32; its steps and its take
     are sums of its passes. Random weights take 2.6 GB in the folder for temporary files while it runs.
@@ -127,8 +137,31 @@ def speed(model: str | None, precision: str, steps: int, finish: int, as_json: b
         if model is None:
             watch("weights", 0, 1)
             make_twin(Path(folder) / "twin")
-        found = measure(model or Path(folder) / "twin", precision, steps=steps, finish=finish, watch=watch)
+        found = measure(model or Path(folder) / "twin", sections=sections or SECTIONS, watch=watch, **how)
     show(plain(found), _speed_text(found), json_wanted=as_json)
+
+
+@bench.command()
+@model_option
+@precision_option
+@click.option("--split-dir", default=SPLIT, show_default=True, help="Folder of held-out music.")
+@click.option(
+    "--passages", "count", type=click.IntRange(min=1), default=16, show_default=True, help="How many to vary."
+)
+@click.option("--seconds", type=float, default=20.0, show_default=True, help="Length of a passage.")
+@click.option("--keep", multiple=True, default=("beats",), show_default=True, help="Hints to keep.")
+@click.option("--tracker", default="default", show_default=True, help="Who listens, before and after.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which passages and takes.")
+@as_json
+def beats(model: str, split_dir: str, keep: Sequence[str], tracker: str, seed: int, **options: Any) -> None:
+    """F-measure of the beats of takes, tracked afresh, against those of the music they were made from."""
+    pipeline, prompt, ear = load(model, precision=options["precision"]), Prompt.of(keep=keep), load_tracker(tracker)
+    found = passages(Path(split_dir), options["count"], options["seconds"], seed, pipeline.grid.sample_rate)
+    with progress() as watch:
+        scores = following(pipeline, [each.audio for each in found], ear, prompt, seed, watch)
+    rows = [(each.what, str(each.passages), f"{each.f:.3f}") for each in scores]
+    text = table([("beats of", "passages", "F"), *rows], indent="")
+    show({"model": pipeline.hash, "scores": [asdict(each) for each in scores]}, text, json_wanted=options["as_json"])
 
 
 def _speed_text(found: Speed) -> str:

@@ -162,7 +162,7 @@ def _numbered_watch(watch: Watch, number: int, takes: int) -> Watch:
 
 
 def _draw(job: Job, drafts: Sequence[Draft], targets: Sequence[Path], path: Path) -> str:
-    words, beats = ", " + " ".join(prompt_flags(job.prompt)), job.heard.beats
+    words, beats = ", " + " ".join(prompt_flags(job.prompt)), job.clip.beats
     takes = [draft.take(audiofile.read(target)) for draft, target in zip(drafts, targets, strict=False)]
     sound, grid = audiofile.read(job.sound), job.pipeline.grid
     return str(plot.picture(path, sound, takes[0].mask[0], takes, grid, prompt=words, beats=beats))
