@@ -223,6 +223,18 @@ def test_a_telephone_is_taken_up_where_it_was_left(desk: Path):
     )
 
 
+def test_what_is_done_to_the_sound_is_done_once(desk: Path, monkeypatch: pytest.MonkeyPatch):
+    ways = ("--stretch", 1.5, "--pitch", 2, "--model", desk.parent / "tiny", *QUICK)
+    _ = data("telephone", "loop.wav", "-o", "hops", "--hops", 2, *ways)
+    first, second = (read_take(f"hops/hop-00{number}.wav") for number in (1, 2))
+    assert first.audio.samples == second.audio.samples == 3 * (RATE // 2) // 2
+    assert [first.settings["pitch"], first.settings["stretch"]] == [2, 1.5]
+    assert not {"pitch", "stretch"} & set(second.settings)
+    _ = data("telephone", "loop.wav", "-o", "beats", "--hops", 2, "--keep", "beats", "--bpm", 240, *ways[4:])
+    monkeypatch.chdir("beats")
+    assert "--bpm 240" in data("info", "hop-002.wav")["command"]
+
+
 def test_ctrl_c_leaves_whole_hops(desk: Path, monkeypatch: pytest.MonkeyPatch):
     plain_write, blocks = Writer.write, []
 

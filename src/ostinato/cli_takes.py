@@ -16,8 +16,11 @@ from . import audiofile
 from .audiofile import Writer
 from .budget import Budget
 from .cli_common import Watch, as_json, model_option, output, progress, prompt_flags, show, spare
+from .cli_flags import Given, beat_options, given
 from .cli_job import (
     Job,
+    control_options,
+    controls_of,
     encoded_note,
     how_of,
     job_of,
@@ -110,8 +113,10 @@ def blend(context: click.Context, ours: Path, theirs: Path, out: Path, mix: Sequ
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="A folder for the hops.")
 @click.option("--hops", type=click.IntRange(1, MOST), default=16, show_default=True, help="How many.")
 @prompt_options
+@beat_options
 @sampler_options
 @way_options
+@control_options
 @loudness_option
 @model_option
 @as_json
@@ -123,7 +128,9 @@ def telephone(out: Path, hops: int, as_json: bool, **flags: Any) -> None:
     """
     sound, continued = source_of(flags)
     prompt = prompt_of(flags)
-    job = job_of(sound, model_of(flags), prompt, continued=continued, **how_of(flags))
+    beats = given(flags, audiofile.info(sound).seconds)
+    how = {**how_of(flags), **controls_of(flags), "continued": continued, "given": beats}
+    job = job_of(sound, model_of(flags), prompt, **how)
     if job.loudness is None:
         job = dataclasses.replace(job, loudness=usual_loudness(file_pieces(sound)()))
     _begin(out, job, flags)
@@ -181,10 +188,11 @@ def _there(target: Path, job: Job, seed: int) -> bool:
 
 
 def _after(job: Job, hop: Path) -> Job:
-    """The job of the next hop."""
-    return dataclasses.replace(
-        job, sound=hop, facts=audiofile.info(hop), parent=read_draft(hop), encoded=False, lock=(), unlock=False
-    )
+    """The job of the next hop: the same, but for what only the first one does to the sound and its locks."""
+    beats = job.given if job.stretch == 1 else Given()
+    once = {"encoded": False, "lock": (), "unlock": False, "pitch": 0.0, "stretch": 1.0, "given": beats}
+    following = dataclasses.replace(job, sound=hop, facts=audiofile.info(hop), parent=read_draft(hop), **once)
+    return following.listened() if following.needs else following
 
 
 def _hop_watch(watch: Watch, number: int, hops: int) -> Watch:
