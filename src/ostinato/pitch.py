@@ -2,6 +2,7 @@
 
 from importlib.util import find_spec
 
+import numpy as np
 import torch
 
 from .errors import AudioError, ConfigError, MissingPartError
@@ -61,4 +62,4 @@ def _shifted(wave: torch.Tensor, sample_rate: int, semitones: float) -> torch.Te
     stretcher = Signalsmith.Stretch(0)
     stretcher.preset(wave.shape[0], float(sample_rate))
     stretcher.setTransposeSemitones(float(semitones))
-    return torch.from_numpy(stretcher.process(wave.float().contiguous().numpy()).copy())
+    return torch.from_numpy(np.array(stretcher.process(wave.float().contiguous().numpy()), dtype=np.float32))
