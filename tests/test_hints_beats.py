@@ -102,6 +102,18 @@ def test_times_on_a_circle_are_shares_of_it():
     assert draw("beats:after=0", Clip(GRID, 1200, 10, beats=beats)) == "#....#...."
 
 
+@pytest.mark.parametrize("turn", [1, 7, 38])
+@pytest.mark.parametrize("text", ["beats:after=120,before=60", "downbeats", "bars:beats=1+3", "onsets:after=300"])
+def test_a_circle_that_is_turned_has_its_hints_turned(text: str, turn: int):
+    def turned(times: tuple[float, ...]) -> tuple[float, ...]:
+        return tuple(sorted(round((time + turn / 10) % 4, 9) for time in times))
+
+    beats = Beats(turned(TIMES), turned(TIMES[::4]))
+    clip = dataclasses.replace(LOOP, beats=Beats(TIMES, TIMES[::4]))
+    there = dataclasses.replace(clip, beats=beats, onsets=turned(LOOP.onsets or ()))
+    assert torch.equal(parse_hint(text)(there), parse_hint(text)(clip).roll(turn, -1))
+
+
 def test_redo_bar_4_hides_that_bar_alone():
     clip = Clip(GRID, 8000, beats=steady(8, bpm=120))
     mask = drawing(Prompt.of(hide=["bars:which=4"]).mask(clip))
