@@ -16,8 +16,8 @@ from .context import GAPS, PAST, ContextModel, gap_class
 from .image import BANDS, PANS, WIDTHS, Image
 from .types import Grid
 
-Tokens = Int[np.ndarray, "row codebook frame"]
-Kept = Bool[np.ndarray, "codebook frame"]
+Tokens = Int[np.ndarray, "row codebook _"]
+Kept = Bool[np.ndarray, "codebook _"]
 Tables = Int[np.ndarray, "lane row vocab"]
 
 SAME, ALIKE, START, LEARN = (64, 4), ((32, 4), (4, 32), (16, 16)), 2, 4

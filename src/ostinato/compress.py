@@ -21,6 +21,7 @@ from .context import CONTEXT, ContextModel
 from .dsp import mid_side
 from .errors import CheckpointError, ConfigError
 from .image import Image, measure
+from .listening import listen
 from .longplay import file_pieces
 from .ostfile import Header, Keep
 from .pipeline import Pipeline
@@ -205,17 +206,19 @@ def compress(
         seed,
         "\n".join(names),
     )
-    header, packed = packed_as(coded, keep, pipeline, sides)
+    if isinstance(keep, Prompt):
+        clip = pipeline.clip(origin.samples, origin.sample_rate, heard=listen(pieces, keep.needs))
+        header, packed = packed_as(coded, keep.mask(clip), sides)
+    else:
+        header, packed = packed_as(coded, keep, sides)
     return header, ostfile.write(target, header, packed)
 
 
-def packed_as(
-    coded: Coded, keep: Prompt | Rung | float, pipeline: Pipeline, sides: bool | None
-) -> tuple[Header, list[bytes]]:
-    """A file that keeps what `keep` says: as a prompt, a step of the dial, or the most bits a second.
+def packed_as(coded: Coded, keep: Hidden | Rung | float, sides: bool | None = None) -> tuple[Header, list[bytes]]:
+    """A file that keeps what `keep` says: as a mask, a step of the dial, or the most bits a second.
 
     Raises:
-        PromptError, ConfigError: as `compress`.
+        ConfigError: no step of the dial needs so few bits.
     """
     grid, frames = coded.origin.grid, coded.codes.shape[-1]
 
@@ -225,8 +228,8 @@ def packed_as(
 
     if isinstance(keep, Rung):
         return pack(keep.hidden(grid, frames))
-    if isinstance(keep, Prompt):
-        return pack(keep.mask(pipeline.clip(coded.origin.samples, coded.origin.sample_rate)))
+    if isinstance(keep, Tensor):
+        return pack(keep)
     steps = ladder(grid)
     low, high = 0, len(steps)
     found = None

@@ -57,7 +57,7 @@ def expand(
         header, lost = reader.header, []
         check_model(header, pipeline, source, bare=bare)
         images: dict[int, Image | None] = {}
-        parts = _parts(reader, context_of(pipeline.folder, pipeline.grid), images, lost if salvage else None)
+        parts = tokens_of(reader, context_of(pipeline.folder, pipeline.grid), images, lost if salvage else None)
         codes = _bare(parts, header) if bare else filled(pipeline, parts, header, header.seed if seed is None else seed)
         with Writer(target, header.sample_rate, header.channels) as writer:
             for piece in heard(pipeline, codes, header, images):
@@ -129,10 +129,16 @@ def heard(pipeline: Pipeline, codes: CodesStream, header: Header, images: dict[i
     return spread(made, lambda time: images.get(min(int(time / span), header.blocks - 1)))
 
 
-def _parts(
+def tokens_of(
     reader: OstReader, context: ContextModel | None, images: dict[int, Image | None], lost: list[int] | None
 ) -> Iterator[tuple[Codes, Mask]]:
-    """Codes and which are hidden, some blocks at a time; lost blocks go to `lost`, where all is hidden, or raise."""
+    """Codes and which of them are hidden, some blocks at a time; `images` is filled on the way.
+
+    A block that is damaged or missing is noted in `lost`, and all of it is hidden.
+
+    Raises:
+        AudioError: a block is damaged or missing, and `lost` is None.
+    """
     header = reader.header
     coder = coder_of(header, context)
     if lost is None and not reader.whole:
