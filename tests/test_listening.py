@@ -118,5 +118,10 @@ def test_a_lock_is_listened_for_too(tiny_model: Path):
     assert torch.equal(take.mask, kept.mask)
 
 
+def test_a_beat_that_a_tracker_hears_past_the_end_is_none():
+    late = Beats((0.5, 2.001), (2.001,))
+    assert hear_beats(lambda: [clicks(2, 0.5)], lambda audio: late) == Beats((0.5,))
+
+
 def test_silence_has_no_beats():
     assert hear_beats(lambda: [Audio(torch.zeros(1, 1, RATE), RATE)], ear).times == ()

@@ -81,7 +81,7 @@ def _stitched(pieces: Iterable[Audio], find: Callable[[Audio], Moments], *, circ
     found: Moments = []
     for audio, start, core in _parts(mono):
         cut = _between(found, core)
-        later = ((start + time, down) for time, down in find(audio))
+        later = ((start + time, down) for time, down in find(audio) if time <= audio.seconds)
         found = [each for each in found if each[0] < cut] + [each for each in later if each[0] >= cut]
     return found
 
