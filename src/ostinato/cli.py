@@ -6,6 +6,7 @@ import click
 
 from .cli_beats import beats
 from .cli_bench import bench
+from .cli_bench_compress import compress as bench_compress
 from .cli_codes import decode, encode
 from .cli_common import Door
 from .cli_evaluate import evaluate
@@ -17,8 +18,8 @@ from .cli_takes import blend, takes, telephone, undo
 from .cli_train import corpus, train
 from .cli_vary import demo, vary
 
-
 evaluate.add_command(evaluate_beats)
+bench.add_command(bench_compress)
 
 
 @click.group(cls=Door, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})

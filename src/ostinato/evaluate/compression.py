@@ -1,0 +1,178 @@
+"""What compression costs and what is left of the sound: .ost files with the model and without it, Opus and Codec2."""
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+
+from ..audiofile import read, write
+from ..compress import Rung, compress
+from ..data import songs
+from ..errors import AudioError, ConfigError, MissingPartError
+from ..expand import expand
+from ..metrics import align, frechet_distance
+from ..pipeline import Pipeline
+from ..resampling import fit, resample
+from ..types import Audio, Grid
+from . import opus
+from .embedding import embed
+from .estimates import Estimate, Progress, estimate
+from .judges import JUDGES
+from .passages import Passage
+from .reconstruction import OPUS_RATES
+
+System: TypeAlias = Callable[[Audio], tuple[Audio, float]]
+CODEC2_RATE, CODEC2_KBPS = 8000, "3200"
+MAX_LAG = 2400
+
+
+@dataclass(frozen=True)
+class Point:
+    """A system at a rate: its family (a curve), true bits a second, each judge's opinion and the Fréchet distance."""
+
+    family: str
+    system: str
+    bits_per_second: float
+    judged: dict[str, Estimate]
+    frechet: float
+
+
+@dataclass(frozen=True)
+class Size:
+    """What files of a kind come to: bits a second, and the share of 10-bit packing that they save."""
+
+    what: str
+    bits_per_second: Estimate
+    saved: float
+
+
+def rungs(grid: Grid) -> list[Rung]:
+    """The steps of the dial that are worth a look."""
+    return [Rung(1, 8), Rung(1, 2), Rung(1), Rung(2), Rung(4), Rung(grid.codebooks)]
+
+
+def systems(pipeline: Pipeline, keeps: Sequence[Rung], *, others: bool = True) -> dict[tuple[str, str], System]:
+    """What to compare, by family and name: from a mono sound to what is left of it and the bits of its file."""
+    table: dict[tuple[str, str], System] = {}
+    for keep in keeps:
+        table["ostinato", rung_text(keep)] = _ost(pipeline, keep, bare=False)
+        if keep.period == 1:
+            table["the codec alone", rung_text(keep)] = _ost(pipeline, keep, bare=True)
+    for kbps in OPUS_RATES if others else ():
+        table["Opus", f"{kbps:g} kbit/s"] = _opus(kbps)
+    if others and shutil.which("c2enc"):
+        table["Codec2", "3.2 kbit/s"] = codec2
+    return table
+
+
+def rung_text(keep: Rung) -> str:
+    """A step of the dial in words."""
+    books = f"{keep.codebooks} codebook{'s' * (keep.codebooks > 1)}"
+    return books if keep.period == 1 else f"{books}, 1 of {keep.period} frames"
+
+
+def score(
+    table: dict[tuple[str, str], System], chosen: Sequence[Passage], judges: Sequence[str], watch: Progress
+) -> Iterator[Point]:
+    """Each system's point, as it comes.
+
+    Raises:
+        ConfigError: a judge is unknown. MissingPartError: a judge or a codec is not installed.
+    """
+    for name in judges:
+        if name not in JUDGES:
+            raise ConfigError(f"there is no judge '{name}'; there are: {', '.join(JUDGES)}")
+    originals = [passage.audio for passage in chosen]
+    reference, seconds = embed(originals), sum(sound.seconds for sound in originals)
+    for number, ((family, name), system) in enumerate(table.items()):
+        made = [system(sound) for sound in originals]
+        judged = {
+            judge: estimate([JUDGES[judge](sound, left) for sound, (left, _) in zip(originals, made, strict=True)])
+            for judge in judges
+        }
+        distance = frechet_distance(reference, embed(left for left, _ in made))
+        yield Point(family, name, sum(bits for _, bits in made) / seconds, judged, distance)
+        watch(f"{family}, {name}", number + 1, len(table))
+
+
+def sizes(pipeline: Pipeline, folder: Path, chosen: Sequence[Passage], watch: Progress) -> list[Size]:
+    """What the same passages cost as files, mono and stereo, at one codebook and at all."""
+    grid, found = pipeline.grid, []
+    stereo = [_stereo(folder, passage) for passage in chosen]
+    every = Rung(grid.codebooks)
+    kinds = [
+        ("mono, one codebook", [passage.audio for passage in chosen], Rung(1), 1),
+        ("mono, all codebooks", [passage.audio for passage in chosen], every, grid.codebooks),
+        ("stereo, one codebook and an image", [sound for sound in stereo if sound.channels == 2], Rung(1), 1),
+        ("stereo, all codebooks", [sound for sound in stereo if sound.channels == 2], every, 2 * grid.codebooks),
+    ]
+    for number, (what, sounds, keep, packed) in enumerate(kinds):
+        if sounds:
+            rates = estimate([_packed(pipeline, sound, keep) / sound.seconds for sound in sounds])
+            found.append(Size(what, rates, 1 - rates.mean / (packed * grid.bits_per_second)))
+        watch(what, number + 1, len(kinds))
+    return found
+
+
+def codec2(sound: Audio) -> tuple[Audio, float]:
+    """A mono sound after Codec2 at 3.2 kbit/s, aligned within 50 ms, and the bits of its file.
+
+    Raises:
+        MissingPartError: c2enc or c2dec is not installed. AudioError: they fail.
+    """
+    for program in ("c2enc", "c2dec"):
+        if shutil.which(program) is None:
+            raise MissingPartError(f"{program} is not installed; apt-get install -y --no-install-recommends codec2")
+    narrow = resample(sound, CODEC2_RATE)
+    with tempfile.TemporaryDirectory() as folder:
+        plain, coded, back = (Path(folder) / name for name in ("in.raw", "coded.c2", "out.raw"))
+        _ = plain.write_bytes((narrow.wave[0, 0].clamp(-1, 1) * 32767).round().numpy().astype("<i2").tobytes())
+        for command in (["c2enc", CODEC2_KBPS, plain, coded], ["c2dec", CODEC2_KBPS, coded, back]):
+            done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise AudioError(f"{command[0]} failed: {done.stderr.strip()[-200:]}")
+        bits, heard = 8 * coded.stat().st_size, np.frombuffer(back.read_bytes(), dtype="<i2")
+    wave = narrow.wave.new_tensor(heard.astype(np.float32) / 32768)[None, None]
+    wide = fit(resample(Audio(wave, CODEC2_RATE), sound.sample_rate), sound.samples)
+    return Audio(align(sound.wave[:, 0], wide.wave[:, 0], MAX_LAG)[:, None], sound.sample_rate), float(bits)
+
+
+@contextmanager
+def _file(sound: Audio) -> Iterator[tuple[Path, Path]]:
+    """The sound as a file, and where its .ost file goes."""
+    with tempfile.TemporaryDirectory() as folder:
+        _ = write(Path(folder) / "in.wav", sound, subtype="FLOAT")
+        yield Path(folder) / "in.wav", Path(folder) / "coded.ost"
+
+
+def _packed(pipeline: Pipeline, sound: Audio, keep: Rung) -> float:
+    with _file(sound) as (source, coded):
+        return 8.0 * compress(pipeline, source, coded, keep=keep)[1]
+
+
+def _ost(pipeline: Pipeline, keep: Rung, *, bare: bool) -> System:
+    def run(sound: Audio) -> tuple[Audio, float]:
+        with _file(sound) as (source, coded):
+            _, size = compress(pipeline, source, coded, keep=keep)
+            out = coded.with_suffix(".wav")
+            _ = expand(pipeline, coded, out, bare=bare)
+            return read(out), 8.0 * size
+
+    return run
+
+
+def _opus(kbps: float) -> System:
+    return lambda sound: opus.roundtrip(sound, kbps)
+
+
+def _stereo(folder: Path, passage: Passage) -> Audio:
+    """A passage as its track has it."""
+    song = next(each for each in songs(folder) if each.path.stem == passage.track)
+    start = round(passage.start * song.sample_rate)
+    return read(song.path, start=start, stop=start + round(passage.audio.seconds * song.sample_rate))
