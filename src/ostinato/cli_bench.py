@@ -24,7 +24,7 @@ from .evaluate.seams import loop_seams, window_seams
 from .pipeline import load
 from .prompts import Prompt
 from .sampling import samplers
-from .speed import Speed, make_twin, measure
+from .speed import SECTIONS, Speed, make_twin, measure
 from .tracking import load_tracker
 
 REPORT, VALUES, PAGE, PICTURE = "steps.json", "steps.csv", "steps.md", "steps.svg"
@@ -116,11 +116,19 @@ def seams(model: str, split_dir: str, loop: Path, keep: Sequence[str], seed: int
 @bench.command()
 @click.option("--model", metavar="NAME|DIR", help="A model.  [default: random weights of VampNet's published sizes]")
 @precision_option
+@click.option(
+    "--section",
+    "sections",
+    multiple=True,
+    type=click.Choice(SECTIONS),
+    help="What to measure; repeatable.  [default: all]",
+)
+@click.option("--seconds", type=click.FloatRange(min=0.5), default=10.0, show_default=True, help="Length of the sound.")
 @click.option("--steps", type=click.IntRange(min=1), default=36, show_default=True, help="Coarse steps of a take.")
 @click.option("--finish", type=click.IntRange(min=1), default=2, show_default=True, help="Fine steps of a take.")
 @as_json
-def speed(model: str | None, precision: str, steps: int, finish: int, as_json: bool) -> None:
-    """Seconds and memory of each part of a take of 10 s, beside the published way of working, all in one run.
+def speed(model: str | None, sections: Sequence[str], as_json: bool, **how: Any) -> None:
+    """Seconds and memory of each part of a take, beside the published way of working, all in one run.
 
     The published way does the work that VampNet's code does, from the same weights, in fp32; its steps and its take
     are sums of its passes. Random weights take 2.6 GB in the folder for temporary files while it runs.
@@ -129,7 +137,7 @@ def speed(model: str | None, precision: str, steps: int, finish: int, as_json: b
         if model is None:
             watch("weights", 0, 1)
             make_twin(Path(folder) / "twin")
-        found = measure(model or Path(folder) / "twin", precision, steps=steps, finish=finish, watch=watch)
+        found = measure(model or Path(folder) / "twin", sections=sections or SECTIONS, watch=watch, **how)
     show(plain(found), _speed_text(found), json_wanted=as_json)
 
 

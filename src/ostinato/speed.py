@@ -4,12 +4,14 @@ import math
 import multiprocessing
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from .checkpoint import load_model, save
 from .codec import Codec
@@ -30,7 +32,10 @@ SIZES: dict[str, Any] = {
     "fine": LMConfig(codebooks=14, given=4, width=1280, layers=16, heads=20),
 }
 """The published sizes; the width of the codec's decoder is the default of the published code."""
-SECONDS, FINE_SECONDS = 10.0, 3.0
+SECTIONS = ("take", "codec", "passes")
+CHUNK = 3.0
+"""Seconds that the published way has its fine model see at once."""
+ROUNDS = 3
 HIDDEN = 2 / math.pi
 """The share of cells that a cosine schedule has hidden on average."""
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.int8}
@@ -54,13 +59,25 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Pass:
+    """A pass of a model, beside the published way in fp32.
+
+    `agreement` is the share of hidden cells in which the same token is likeliest, `error` the largest difference of
+    their logits.
+    """
+
+    part: Part
+    agreement: float
+    error: float
+
+
+@dataclass(frozen=True)
 class Speed:
     """What was measured in one run.
 
     `limit` is what square matrix products reach in this precision, in GFLOP/s. `load_mib` and `peak_mib` are the most
     memory that the process has had once the model was loaded, and once a take was made; what is mapped from files
-    and has been touched counts. `agreement` is the share of hidden cells whose likeliest token is that of the published
-    way in fp32, and `error` the largest difference of their logits, for each model.
+    and has been touched counts. `agreement` and `error` are those of `Pass`, by model.
     """
 
     model: str
@@ -78,7 +95,7 @@ class Speed:
 def matmul_speed(dtype: torch.dtype, *, size: int = 1024, seconds: float = 0.4, device: str = "cpu") -> float:
     """Billions of multiplications and additions a second in square matrix products of `size`: the best of many."""
     left, right = (torch.ones(size, size, dtype=dtype, device=device) for _ in range(2))
-    product = torch._int_mm if dtype == torch.int8 else torch.matmul
+    product: Any = torch.ops.aten._int_mm if dtype == torch.int8 else torch.matmul
     _ = product(left, right)
     best, end = float("inf"), time.perf_counter() + seconds
     while time.perf_counter() < end:
@@ -114,13 +131,22 @@ def make_twin(folder: Path) -> None:
 
 @torch.inference_mode()
 def measure(
-    model: str | Path, precision: str = "fp32", *, steps: int = 36, finish: int = 2, watch: Progress = quiet
+    model: str | Path,
+    precision: str = "fp32",
+    *,
+    sections: Collection[str] = SECTIONS,
+    seconds: float = 10.0,
+    steps: int = 36,
+    finish: int = 2,
+    watch: Progress = quiet,
 ) -> Speed:
     """What a model takes, in the order in which a fresh process meets it.
 
     Args:
         model: its name or folder.
         precision: of its models.
+        sections: what is measured, of `SECTIONS`.
+        seconds: length of the sound.
         steps: passes of the coarse model in a take.
         finish: passes of the fine one.
         watch: called with (what, done, total).
@@ -132,16 +158,20 @@ def measure(
     pipeline = load(model, precision=precision)
     load_seconds, load_mib = time.perf_counter() - began, peak_mib()
     limit = matmul_speed(TYPES[precision])
-    watch("take", 0, 3)
-    codes, encoding, filling, decoding = _take(pipeline, steps, finish)
+    take = codec = None
+    passes: dict[str, Pass] = {}
+    if "take" in sections:
+        watch("take", 0, 3)
+        take = _take(pipeline, seconds, steps, finish)
     peak = peak_mib()
-    watch("the codec, the published way", 1, 3)
-    slow_in, slow_out = _published_codec(pipeline.codec, codes)
-    watch("passes", 2, 3)
-    coarse, agreed, error = _pass("coarse", pipeline, SECONDS, limit)
-    fine, fine_agreed, fine_error = _pass("fine", pipeline, FINE_SECONDS, limit)
-    slow = published_steps(coarse, fine, steps, finish)
-    whole = None if slow_in is None or slow_out is None else slow_in + slow + slow_out
+    if "codec" in sections:
+        watch("codec", 1, 3)
+        codec = _codec(pipeline.codec, seconds)
+    if "passes" in sections:
+        watch("passes", 2, 3)
+        lengths = {"coarse": seconds, "fine": min(seconds, CHUNK)}
+        passes = {name: _pass(name, pipeline, length, limit) for name, length in lengths.items()}
+    whole = _whole(take, codec, passes, math.ceil(seconds / CHUNK), steps, finish)
     return Speed(
         model=pipeline.name,
         precision=precision,
@@ -150,27 +180,37 @@ def measure(
         load_seconds=load_seconds,
         load_mib=load_mib,
         peak_mib=peak,
-        parts=[
-            Part(f"encode {SECONDS:g} s", encoding, slow_in),
-            coarse,
-            fine,
-            Part(f"decode {SECONDS:g} s", decoding, slow_out),
-            Part(f"{steps} coarse and {finish} fine steps", filling, slow),
-            Part(f"whole take of {SECONDS:g} s", encoding + filling + decoding, whole),
-        ],
-        agreement={"coarse": agreed, "fine": fine_agreed},
-        error={"coarse": error, "fine": fine_error},
+        parts=[*(codec or []), *(each.part for each in passes.values()), *whole],
+        agreement={name: each.agreement for name, each in passes.items()},
+        error={name: each.error for name, each in passes.items()},
     )
 
 
-def timed(work: Callable[[], Result], times: int = 3) -> tuple[float, Result]:
-    """The least seconds that a piece of work takes, after a first time that does not count; and what it gives."""
-    result, best = work(), math.inf
-    for _ in range(times):
-        began = time.perf_counter()
-        result = work()
-        best = min(best, time.perf_counter() - began)
-    return best, result
+def _whole(
+    take: tuple[float, float] | None,
+    codec: list[Part] | None,
+    passes: dict[str, Pass],
+    chunks: int,
+    steps: int,
+    finish: int,
+) -> list[Part]:
+    """A take's steps and all of it; the published way is the sum of its parts, with fine passes in chunks of 3 s."""
+    if take is None:
+        return []
+    slow = whole = None
+    if passes:
+        fine = chunks * (passes["fine"].part.published or 0)
+        slow = steps * (passes["coarse"].part.published or 0) + finish * fine
+        if codec is not None and codec[0].published is not None:
+            whole = slow + sum(part.published or 0 for part in codec)
+    return [Part(f"{steps} coarse and {finish} fine steps", take[0], slow), Part("whole take", take[1], whole)]
+
+
+def timed(work: Callable[[], Result]) -> tuple[float, Result]:
+    """The seconds that a piece of work takes, and what it gives."""
+    began = time.perf_counter()
+    result = work()
+    return time.perf_counter() - began, result
 
 
 def peak_mib() -> float | None:
@@ -188,54 +228,51 @@ def operations(config: LMConfig, frames: int, hidden: int) -> int:
     return config.layers * (linear + 4 * frames**2 * config.width) + 2 * hidden * config.width * config.vocabulary
 
 
-def published_steps(coarse: Part, fine: Part, steps: int, finish: int) -> float:
-    """Seconds of the passes of a take made the published way: fine ones in chunks of 3 s, and all else for nothing."""
-    chunks = math.ceil(SECONDS / FINE_SECONDS)
-    return steps * (coarse.published or 0) + finish * chunks * (fine.published or 0)
-
-
-def _take(pipeline: Pipeline, steps: int, finish: int) -> tuple[Codes, float, float, float]:
-    """The codes of 10 s, and seconds to encode them, to fill what is hidden, and to decode."""
+def _take(pipeline: Pipeline, seconds: float, steps: int, finish: int) -> tuple[float, float]:
+    """Seconds of all steps, and of the whole take from samples to samples."""
     rate = pipeline.grid.sample_rate
-    chance = torch.Generator().manual_seed(0)
-    audio = Audio(0.1 * torch.randn(1, 1, round(SECONDS * rate), generator=chance), rate)
+    audio = Audio(_noise(round(seconds * rate))[:, None], rate)
     how: dict[str, Any] = {"sampler": Confidence(steps=steps), "finisher": Confidence(steps=finish)}
-    times = [time.perf_counter()]
+    began = time.perf_counter()
     codes, origin = pipeline.encode(audio)
-    times.append(time.perf_counter())
+    encoded = time.perf_counter()
     draft = pipeline.draft(codes, origin, Prompt.of(keep=["periodic:period=7"]), **how)
-    times.append(time.perf_counter())
+    filled = time.perf_counter()
     _ = join(pipeline.sound(draft, [audio]))
-    times.append(time.perf_counter())
-    return codes, times[1] - times[0], times[2] - times[1], times[3] - times[2]
+    return filled - encoded, time.perf_counter() - began
 
 
-def _published_codec(codec: Codec, codes: Codes) -> tuple[float | None, float | None]:
-    """Seconds to encode and to decode the published way, which only VampNet's codec has."""
-    if not isinstance(codec, LAC):
-        return None, None
-    whole = torch.zeros(1, 1, codes.shape[-1] * codec.grid.hop)
-    times = [time.perf_counter()]
-    _ = codec.quantizer.encode(published_wave(codec.encoder, whole).transpose(1, 2))
-    times.append(time.perf_counter())
-    _ = published_wave(codec.decoder, codec.quantizer.decode(codes).transpose(1, 2))
-    times.append(time.perf_counter())
-    return times[1] - times[0], times[2] - times[1]
+def _codec(codec: Codec, seconds: float) -> list[Part]:
+    """To encode and to decode; only VampNet's codec has a published way, which takes a sound as a whole."""
+    signal = _noise(codec.grid.frames(seconds) * codec.grid.hop)
+    encode, codes = timed(lambda: codec.encode(signal))
+    decode, _ = timed(lambda: codec.decode(codes, signal.shape[-1]))
+    slow_in = slow_out = None
+    if isinstance(codec, LAC):
+        whole, features = signal[:, None], codec.quantizer.decode(codes).transpose(1, 2)
+        slow_in, _ = timed(lambda: codec.quantizer.encode(published_wave(codec.encoder, whole).transpose(1, 2)))
+        slow_out, _ = timed(lambda: published_wave(codec.decoder, features))
+    return [Part(f"encode {seconds:g} s", encode, slow_in), Part(f"decode {seconds:g} s", decode, slow_out)]
 
 
-def _pass(name: str, pipeline: Pipeline, seconds: float, limit: float) -> tuple[Part, float, float]:
-    """One pass of a model over so many seconds; how often it agrees with the published way, and its largest error."""
+def _pass(name: str, pipeline: Pipeline, seconds: float, limit: float) -> Pass:
+    """One pass of a model over so many seconds, in turns with the published way."""
     model: MaskedModel = getattr(pipeline, name)
     codes, mask = _question(model.config, pipeline.grid.frames(seconds))
-    hidden = mask[:, model.config.given :]
-    bias = model.bias(codes.shape[-1])
-    took, logits = timed(lambda: model.hidden_logits(codes, mask, bias))
+    hidden, bias = mask[:, model.config.given :], model.bias(codes.shape[-1])
     exact = model if pipeline.precision == "fp32" else load_model(pipeline.folder / name)
-    slow, wanted = timed(lambda: published_pass(exact, codes, mask), 2)
-    got, right = logits[hidden], wanted[hidden]
+    took = slow = math.inf
+    got = right = torch.empty(0)
+    for _ in range(ROUNDS):
+        again, logits = timed(lambda: model.hidden_logits(codes, mask, bias))
+        slow_again, wanted = timed(lambda: published_pass(exact, codes, mask))
+        took, slow, got, right = min(took, again), min(slow, slow_again), logits[hidden], wanted[hidden]
     share = operations(model.config, codes.shape[-1], int(hidden.sum())) / took / 1e9 / limit
-    agreement = float((got.argmax(-1) == right.argmax(-1)).float().mean())
-    return Part(f"{name} pass, {seconds:g} s", took, slow, share), agreement, float((got - right).abs().max())
+    return Pass(
+        part=Part(f"{name} pass, {seconds:g} s", took, slow, share),
+        agreement=float((got.argmax(-1) == right.argmax(-1)).float().mean()),
+        error=float((got - right).abs().max()),
+    )
 
 
 def _question(config: LMConfig, frames: int) -> tuple[Codes, Mask]:
@@ -245,3 +282,7 @@ def _question(config: LMConfig, frames: int) -> tuple[Codes, Mask]:
     mask = torch.rand(shape, generator=chance) < HIDDEN
     mask[:, : config.given] = False
     return torch.randint(config.vocabulary, shape, generator=chance), mask
+
+
+def _noise(samples: int) -> Float[Tensor, "1 sample"]:
+    return 0.1 * torch.randn(1, samples, generator=torch.Generator().manual_seed(0))

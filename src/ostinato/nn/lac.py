@@ -19,7 +19,7 @@ class Snake(nn.Module):
         self.alpha = nn.Parameter(torch.ones(1, channels, 1))
 
     def forward(self, x: Channels) -> Channels:
-        return x + (self.alpha + 1e-9).reciprocal() * torch.sin(self.alpha * x).square()
+        return torch.addcmul(x, (self.alpha * x).sin_().square_(), (self.alpha + 1e-9).reciprocal())
 
 
 def conv(ins: int, outs: int, kernel: int, dilation: int = 1) -> nn.Conv1d:
@@ -40,7 +40,7 @@ class ResidualUnit(nn.Module):
         )
 
     def forward(self, x: Channels) -> Channels:
-        return x + self.layer(x)
+        return self.layer(x).add_(x)
 
 
 class EncoderBlock(nn.Sequential):
@@ -70,8 +70,8 @@ class Fusion(nn.Module):
     def forward(self, x: Channels) -> Channels:
         total = self.branches[0](x)
         for branch in self.branches[1:]:
-            total = total + branch(x)
-        return total / len(self.branches)
+            total = total.add_(branch(x))
+        return total.div_(len(self.branches))
 
 
 class DecoderBlock(nn.Sequential):

@@ -12,6 +12,7 @@ from ..errors import ConfigError
 PRECISIONS = ("fp32", "bf16", "int8")
 WHOLE = slice(None)
 LARGEST = 127
+ROWS = 256
 
 Layer = TypeVar("Layer", bound=nn.Linear)
 
@@ -19,8 +20,8 @@ Layer = TypeVar("Layer", bound=nn.Linear)
 class Linear(nn.Linear):
     """A linear layer that can be asked for a part of its outputs."""
 
-    def forward(self, x: Float[Tensor, "*row in"], part: slice = WHOLE) -> Float[Tensor, "*row out"]:
-        return F.linear(x, self.weight[part], None if self.bias is None else self.bias[part])
+    def forward(self, input: Float[Tensor, "*row in"], part: slice = WHOLE) -> Float[Tensor, "*row out"]:
+        return F.linear(input, self.weight[part], None if self.bias is None else self.bias[part])
 
 
 class Int8Linear(nn.Module):
@@ -38,15 +39,15 @@ class Int8Linear(nn.Module):
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
-        weight, scale = rounded(linear.weight.detach())
+        weight, scale = _rounded_weight(linear.weight.detach())
         self.register_buffer("weight", weight)
-        self.register_buffer("scale", scale[:, 0])
+        self.register_buffer("scale", scale)
         self.bias = linear.bias
         _ = self.register_load_state_dict_pre_hook(_round_weight)
 
     def forward(self, x: Float[Tensor, "*row in"], part: slice = WHOLE) -> Float[Tensor, "*row out"]:
         rows, scale = rounded(x.reshape(-1, x.shape[-1]))
-        out = (torch._int_mm(rows, self.weight[part].T) * self.scale[part]).mul_(scale)
+        out = (torch.ops.aten._int_mm(rows, self.weight[part].T) * self.scale[part]).mul_(scale)
         out = out if self.bias is None else out.add_(self.bias[part])
         return out.view(*x.shape[:-1], -1)
 
@@ -56,6 +57,12 @@ def rounded(x: Float[Tensor, "row in"]) -> tuple[Int8[Tensor, "row in"], Float[T
     x = x.float()
     scale = torch.maximum(x.amax(-1, keepdim=True), -x.amin(-1, keepdim=True)).clamp_min_(1e-30).div_(LARGEST)
     return (x / scale).round_().to(torch.int8), scale
+
+
+def _rounded_weight(weight: Float[Tensor, "out in"]) -> tuple[Int8[Tensor, "out in"], Float[Tensor, " out"]]:
+    """A few rows at a time, so that what is needed in between leaves no holes in memory."""
+    parts = [rounded(rows) for rows in weight.split(ROWS)]
+    return torch.cat([whole for whole, _ in parts]), torch.cat([scale[:, 0] for _, scale in parts])
 
 
 def lowered(linear: Layer, precision: str) -> Layer | Int8Linear:
@@ -82,5 +89,4 @@ def lower(module: nn.Module, precision: str) -> None:
 def _round_weight(layer: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
     weight = state.get(f"{prefix}weight")
     if weight is not None and weight.is_floating_point():
-        state[f"{prefix}weight"], scale = rounded(weight)
-        state[f"{prefix}scale"] = scale[:, 0]
+        state[f"{prefix}weight"], state[f"{prefix}scale"] = _rounded_weight(weight)
