@@ -11,6 +11,7 @@ from .cli_codes import decode, encode
 from .cli_common import Door
 from .cli_evaluate import evaluate
 from .cli_evaluate_beats import beats as evaluate_beats
+from .cli_export import export
 from .cli_info import doctor, hints, info, presets, samplers
 from .cli_models import models
 from .cli_surprise import surprise
@@ -52,5 +53,6 @@ for verb in (
     train,
     evaluate,
     bench,
+    export,
 ):
     main.add_command(verb)
