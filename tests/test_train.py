@@ -214,10 +214,8 @@ def test_a_new_model_answers_alike_for_codes_that_are_alike():
     vectors = tiny.codec().vectors()[: tiny.COARSE.codebooks].clone()
     vectors[:, 1] = vectors[:, 0]
     vectors[:, 2] = -vectors[:, 0]
-    with torch.random.fork_rng():
-        _ = torch.manual_seed(0)
-        model = MaskedModel(tiny.COARSE)
-        answer_with(vectors, model)
+    model = tiny.model()
+    answer_with(vectors, model, seed=0)
     assert torch.equal(model.vectors, vectors)
     codes = torch.randint(vectors.shape[1], (1, len(vectors), 200), generator=torch.Generator().manual_seed(0))
     logits = model(codes, codes % 2 == 0).detach()[..., :3].flatten(0, 2).T

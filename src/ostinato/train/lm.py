@@ -83,7 +83,7 @@ def shaped_mask(
 
 
 @torch.no_grad()
-def answer_with(vectors: Float[Tensor, "codebook vocab dim"], model: MaskedModel) -> None:
+def answer_with(vectors: Float[Tensor, "codebook vocab dim"], model: MaskedModel, seed: int) -> None:
     """Give a new model the codec's code vectors, to read and to answer with.
 
     The classifier's rows start as images of the code vectors under a random map, one for each codebook. Tokens that
@@ -91,7 +91,8 @@ def answer_with(vectors: Float[Tensor, "codebook vocab dim"], model: MaskedModel
     """
     c = model.config
     _ = model.vectors.copy_(vectors)
-    directions = torch.randn(c.predicted, c.dim, c.width) / math.sqrt(c.width)
+    chance = torch.Generator().manual_seed(seed)
+    directions = torch.randn(c.predicted, c.dim, c.width, generator=chance) / math.sqrt(c.width)
     rows = F.normalize(vectors[c.given :], dim=-1) @ directions
     _ = model.classify.weight.mul_(0.1).add_(rows.flatten(0, 1))
 
@@ -116,7 +117,7 @@ class LMJob:
         with torch.random.fork_rng():
             _ = torch.manual_seed(s.loop.seed)
             self.model = MaskedModel(s.model)
-            answer_with(codec.vectors()[: s.model.codebooks], self.model)
+        answer_with(codec.vectors()[: s.model.codebooks], self.model, s.loop.seed)
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=s.rate, betas=(0.9, 0.98), weight_decay=s.decay, fused=True
         )
