@@ -1,5 +1,6 @@
 """Beats and downbeats of a sound: a small network over mel frames says how likely each is one, `pick` chooses."""
 
+import math
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -141,7 +142,7 @@ def heard(audio: Audio, settings: BeatConfig) -> Float[Tensor, " sample"]:
 
 @torch.no_grad()
 def activation(net: BeatNet, audio: Audio, *, window: int = WINDOW) -> Float[Tensor, "frame 2"]:
-    """How likely each frame is a beat, and a downbeat, 0 to 1; the same at any `window`.
+    """How likely each frame is a beat, and a downbeat, 0 to 1; the same at any `window`. Nothing is in a silent frame.
 
     The network hears `window` frames at a time and what they depend on, so memory does not grow with the length
     beyond that of the sound itself.
@@ -156,8 +157,8 @@ def activation(net: BeatNet, audio: Audio, *, window: int = WINDOW) -> Float[Ten
     for start in range(0, count, window):
         low, high = max(0, start - c.reach), min(count, start + window + c.reach)
         mel = mel_frames(signal[None, low * c.hop : (high - 1) * c.hop + c.size], c)
-        stop = min(count, start + window)
-        found.append(net(mel)[0, start - low : stop - low].float().sigmoid())
+        sounds = mel.amax(-1, keepdim=True) > math.log10(FLOOR)
+        found.append((net(mel).float().sigmoid() * sounds)[0, start - low : min(count, start + window) - low])
     return torch.cat(found)
 
 

@@ -22,15 +22,16 @@ Curve = Float[np.ndarray, " frame"]
 class Picking:
     """How beats are chosen from a curve of likelihoods: bounds of tempo, and what leaving a steady pulse costs.
 
-    Costs are in nats: a moment that is surely a beat is worth 3.5, one that is surely none costs 2.2.
+    Costs are in nats: a moment that is surely a beat is worth 3.5, one that is surely none costs 2.2, before `eager`.
     """
 
     slowest: float = knob("lowest tempo", default=50.0, unit="beats a minute", low=10, high=1000)
     fastest: float = knob("highest tempo", default=220.0, unit="beats a minute", low=10, high=1000)
+    eager: float = knob("how much likelier a beat is taken to be than the curve says", default=0.35, low=-2, high=2)
     turning: float = knob("cost of a tempo that changes by 2 % from one beat to the next", default=1.0, low=0)
-    leaning: float = knob("cost of a beat that is 10 ms early or late", default=0.5, low=0)
-    breaking: float = knob("cost of starting afresh, in any tempo, after a break", default=20.0, low=0)
-    metres: tuple[int, ...] = knob("beats that a bar may have", default=(2, 3, 4, 5, 6, 7))
+    leaning: float = knob("cost of a beat that is 10 ms early or late", default=0.25, low=0)
+    breaking: float = knob("cost of starting afresh, in any tempo, after a break", default=30.0, low=0)
+    metres: tuple[int, ...] = knob("beats that a bar may have", default=(2, 3, 4))
     switching: float = knob("cost of another metre from one bar to the next", default=6.0, low=0)
 
     def __post_init__(self) -> None:
@@ -57,8 +58,8 @@ def follow(curve: Curve, rate: float, how: Picking) -> tuple[Float[np.ndarray, "
     if len(curve) == 0:
         return np.zeros(0), np.zeros(0)
     fine = _resampled(curve, rate)
-    odds = np.log(np.clip(fine, UNSURE, SURE)) - np.log1p(-np.clip(fine, UNSURE, SURE))
-    path = _Paths(odds, how).best()
+    sure = np.clip(fine, UNSURE, SURE)
+    path = _Paths(np.log(sure) - np.log1p(-sure) + how.eager, how).best()
     times = [_centre(fine, at) for at in path.tolist()]
     return np.array(times) / FINE, fine[path]
 
