@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from .config import config, knob
 from .errors import ConfigError
 from .nn.attend import Bias
-from .nn.lower import Int8Linear, Linear, lower, lowered
+from .nn.lower import Linear, lower
 from .nn.transformer import Transformer
 from .types import Codes, Mask
 
@@ -62,7 +62,7 @@ class MaskedModel(nn.Module):
         self.hidden = nn.Parameter(torch.randn(c.codebooks, c.dim))
         self.enter = nn.Linear(c.codebooks * c.dim, c.width)
         self.transformer = Transformer(c.width, c.layers, c.heads, c.dropout, c.buckets, c.furthest)
-        self.classify: Linear | Int8Linear = Linear(c.width, c.predicted * c.vocabulary)
+        self.classify = Linear(c.width, c.predicted * c.vocabulary)
 
     def forward(
         self, codes: Codes, mask: Mask, *, circular: bool = False
@@ -97,14 +97,14 @@ class MaskedModel(nn.Module):
     def lower(self, precision: str) -> None:
         """Compute in another precision from now on: "bf16" or "int8", which only a CPU has.
 
-        What the codec says goes in unrounded. There is no way back.
+        In int8 what goes in and what comes out is unrounded: it is little work, and decides most. There is no way back.
 
         Raises:
             ConfigError: there is no such precision.
         """
-        if isinstance(self.classify, Linear):
-            lower(self.transformer, precision)
-            self.classify = lowered(self.classify, precision)
+        lower(self.transformer, precision)
+        if precision == "bf16":
+            _ = self.classify.bfloat16()
         self.precision = precision
 
     def _computing(self, device: torch.device) -> AbstractContextManager[object]:

@@ -45,10 +45,10 @@ class Int8Linear(nn.Module):
         self.bias = linear.bias
         _ = self.register_load_state_dict_pre_hook(_round_weight)
 
-    def forward(self, x: Float[Tensor, "*row in"], part: slice = WHOLE) -> Float[Tensor, "*row out"]:
+    def forward(self, x: Float[Tensor, "*row in"]) -> Float[Tensor, "*row out"]:
         rows, scale = rounded(x.reshape(-1, x.shape[-1]))
-        out = (torch.ops.aten._int_mm(rows, self.weight[part].T) * self.scale[part]).mul_(scale)
-        out = out if self.bias is None else out.add_(self.bias[part])
+        out = (torch.ops.aten._int_mm(rows, self.weight.T) * self.scale).mul_(scale)
+        out = out if self.bias is None else out.add_(self.bias)
         return out.view(*x.shape[:-1], -1)
 
 
