@@ -194,8 +194,8 @@ def test_damage_is_refused_and_salvaged_on_demand(pipeline: Pipeline, packed: Pa
 def test_sound_is_written_before_the_whole_file_is_read(
     pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    noise = 0.1 * torch.randn(1, 1, 12 * 8000, generator=torch.Generator().manual_seed(2))
-    _ = audiofile.write(tmp_path / "in.wav", Audio(noise, 8000))
+    noise = 0.1 * torch.randn(1, 1, 22 * 22050, generator=torch.Generator().manual_seed(2))
+    _ = audiofile.write(tmp_path / "in.wav", Audio(noise, 22050))
     _ = compress(pipeline, tmp_path / "in.wav", tmp_path / "a.ost", keep=Rung(1), coarse=COLD, fine=COLD)
     order: list[str] = []
     monkeypatch.setattr("ostinato.expand.AT_ONCE", 1)

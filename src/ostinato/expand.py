@@ -17,6 +17,7 @@ from .context import ContextModel
 from .errors import AudioError, CheckpointError, ConfigError
 from .filling import OVERLAP, SPAN, Progress, fill, stages
 from .image import Image, spread
+from .level import limited
 from .ostfile import Header, OstReader
 from .pipeline import Pipeline
 from .plan import Windows
@@ -39,7 +40,8 @@ def expand(
     Args:
         pipeline: the model that the file was made with.
         source: the .ost file.
-        target: the WAV or FLAC file, which appears whole or not at all.
+        target: the WAV or FLAC file, which appears whole or not at all; where anything is made up, it is limited to
+            full scale.
         seed: of what is filled in; the file's own unless given.
         salvage: fill in blocks that are damaged or missing, instead of refusing the file.
         bare: have the codec decode the kept codebooks alone, and fill in nothing.
@@ -59,8 +61,9 @@ def expand(
         images: dict[int, Image | None] = {}
         parts = tokens_of(reader, context_of(pipeline.folder, pipeline.grid), images, lost if salvage else None)
         codes = _bare(parts, header) if bare else filled(pipeline, parts, header, header.seed if seed is None else seed)
+        made = heard(pipeline, codes, header, images)
         with Writer(target, header.sample_rate, header.channels) as writer:
-            for piece in heard(pipeline, codes, header, images):
+            for piece in limited(made) if _fills(header) or header.image else made:
                 writer.write(piece)
                 if watch is not None:
                     watch("expand", round(writer.samples / header.sample_rate), round(header.seconds))
@@ -76,7 +79,7 @@ def check_model(header: Header, pipeline: Pipeline, path: Path, *, bare: bool = 
     context = context_of(pipeline.folder, pipeline.grid)
     there = {"codec": pipeline.codec_hash, "context model": NO_CONTEXT if context is None else context.digest.hex()}
     needed = {"codec": header.codec_hash, "context model": header.context}
-    if not bare and any(column != (1 << header.grid.codebooks) - 1 for _, column in header.keep.runs or [(0, 0)]):
+    if _fills(header) and not bare:
         there["model"], needed["model"] = pipeline.hash, header.model_hash
     for part, wanted in needed.items():
         if there[part] != wanted:
@@ -88,11 +91,22 @@ def check_model(header: Header, pipeline: Pipeline, path: Path, *, bare: bool = 
         raise CheckpointError(f"{path} is of another grid than model '{pipeline.name}'; name its model with --model")
 
 
+def _fills(header: Header) -> bool:
+    """Whether some cells are not kept; where each block tells its own mask, it may be so."""
+    return any(column != (1 << header.grid.codebooks) - 1 for _, column in header.keep.runs or [(0, 0)])
+
+
 def filled(
     pipeline: Pipeline, parts: Iterable[tuple[Codes, Mask]], header: Header, seed: int
 ) -> Iterator[Int[Tensor, "_ _ _"]]:
-    """Codes whose hidden cells the models have filled, a window after the other, as the blocks come in."""
+    """Codes whose hidden cells the models have filled, a window after the other, as the blocks come in.
+
+    Raises:
+        ConfigError: the file names samplers that are not known here.
+    """
     names = header.settings.split("\n") if header.settings else USUAL
+    if len(names) != len(USUAL):
+        raise ConfigError(f"an .ost file names two samplers or none, got {header.settings!r}")
     coarse, fine = (parse_named(samplers, name) for name in names)
     how: dict[str, Sampler] = {"coarse": coarse, "fine": fine}
     cut, rest, at = Windows(header.frames, SPAN, OVERLAP), iter(parts), 0
@@ -147,10 +161,8 @@ def tokens_of(
             "--salvage gets what there is"
         )
     for first in range(0, header.blocks, AT_ONCE):
-        blocks = []
-        for number in range(first, min(first + AT_ONCE, header.blocks)):
-            blocks.append(_block(reader, number, lost))
-        whole = _decoded(reader, coder, first, blocks, lost)
+        blocks = [_block(reader, number, lost) for number in range(first, min(first + AT_ONCE, header.blocks))]
+        whole = _decoded(header, coder, first, blocks)
         for number, block in enumerate(whole, first):
             images[number] = block.image
         tokens = torch.from_numpy(np.concatenate([block.tokens for block in whole], -1))
@@ -168,11 +180,9 @@ def _block(reader: OstReader, number: int, lost: list[int] | None) -> bytes | No
     return data
 
 
-def _decoded(
-    reader: OstReader, coder: BlockCoder, first: int, data: Sequence[bytes | None], lost: list[int] | None
-) -> list[Block]:
+def _decoded(header: Header, coder: BlockCoder, first: int, data: Sequence[bytes | None]) -> list[Block]:
     """Blocks from their bytes; those that are lost hide everything."""
-    header, shapes = reader.header, []
+    shapes = []
     for number, each in enumerate(data, first):
         start, frames = header.span(number)
         kept = header.keep.kept(header.grid.codebooks, start, frames)

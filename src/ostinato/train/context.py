@@ -33,7 +33,7 @@ from .tokens import TokenExcerpts, tokens
 
 STRIDES = (1, 1, 1, 2, 3, 4, 6, 8, 12, 16)
 LOUDEST = 127
-MID, SIDE, SIDES = "#0", "#1", 0.25
+ROWS, SIDES = (("#0", max(STRIDES)), ("#1", 4)), 0.25
 
 
 @config
@@ -120,8 +120,8 @@ class ContextJob:
             self.net = ContextNet(vectors, s.hidden, s.inner)
         self.optimizer = torch.optim.Adam(self.net.parameters(), lr=s.rate, betas=(0.9, 0.99))
         music = self._tokens(s.train, "train")
-        self.rows = [self._excerpts(music, side, s.loop.seed) for side in (MID, SIDE)]
-        self.held_out = self._excerpts(self._tokens(s.validation, "validation"), MID, 1).batch(0, s.held_out)
+        self.rows = [self._excerpts(music, row, s.loop.seed) for row in ROWS]
+        self.held_out = self._excerpts(self._tokens(s.validation, "validation"), ROWS[0], 1).batch(0, s.held_out)
         with torch.no_grad():
             _ = self.net.prior.copy_(_log_shares(music, self.net.prior.shape))
 
@@ -129,16 +129,17 @@ class ContextJob:
         s = self.settings
         return tokens(Path(folder), Path(s.codec), Path(s.cache) / f"{name}.safetensors", longest=s.longest)
 
-    def _excerpts(self, music: dict[str, Tensor], side: str, seed: int) -> TokenExcerpts:
-        frames = self.settings.frames * max(STRIDES)
-        return TokenExcerpts({name: grid for name, grid in music.items() if name.endswith(side)}, frames, seed)
+    def _excerpts(self, music: dict[str, Tensor], row: tuple[str, int], seed: int) -> TokenExcerpts:
+        name, frames = row[0], row[1] * self.settings.frames
+        chosen = {song: grid for song, grid in music.items() if song.endswith(name) and grid.shape[1] >= frames}
+        return TokenExcerpts(chosen, frames, seed)
 
     def step(self, index: int) -> dict[str, float]:
         """One step on excerpts with every so many frames kept, and codebooks up to some level."""
         s = self.settings
         chance = draw(s.loop.seed, 2, index)
-        stride = int(chance.choice(STRIDES))
         side = int(bool(self.rows[1].songs) and chance.random() < SIDES)
+        stride = min(int(chance.choice(STRIDES)), ROWS[side][1])
         codes = self.rows[side].batch(index, s.batch)[..., : s.frames * stride : stride]
         books = codes.shape[1]
         kept = books if chance.random() < 0.6 else int(chance.integers(1, books + 1))
@@ -150,7 +151,7 @@ class ContextJob:
         _ = self.optimizer.step()
         return {"bits": loss.item()}
 
-    def bits(self, codes: Codes, gap: int, kept: int, side: int) -> Float[Tensor, " codebook"]:
+    def bits(self, codes: Codes, gap: int, kept: int, side: int) -> Float[Tensor, " low"]:
         """What tokens of the lowest `kept` codebooks cost on average, in bits; frames lie a class of gaps apart."""
         none = self.net.prior.shape[1]
         shown = torch.cat([codes[:, :kept], torch.full_like(codes[:, kept:], none)], 1)
@@ -169,10 +170,10 @@ class ContextJob:
         return {"score": float(each.mean())} | {f"codebook_{n}": float(bits) for n, bits in enumerate(each)}
 
     def state(self) -> dict[str, Any]:
-        return {"net": self.net.state_dict(), **optimizer_state(self.optimizer)}
+        return {"net": self.net.state_dict(), "optimizer": optimizer_state(self.optimizer)}
 
     def load(self, state: dict[str, Any]) -> None:
-        load_optimizer(self.optimizer, state)
+        load_optimizer(self.optimizer, state["optimizer"])
         _ = self.net.load_state_dict(state["net"])
 
     def export(self, folder: Path) -> None:
