@@ -1,12 +1,13 @@
 """Shared by the tests: tiny seeded grids, and a tiny model that listens to its neighbours."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
+from tests.server import Server, started
 from tests.tiny import write_model
 
 GridOf = Callable[..., tuple[Tensor, Tensor]]
@@ -54,6 +55,14 @@ def listener() -> Callable[..., Callable[[Tensor, Tensor], Tensor]]:
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a tiny random model, for reading only."""
     return write_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def server(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A live server of the tiny model, for all tests of a session; its streams are padded every half second."""
+    folder = tmp_path_factory.mktemp("serve")
+    with started(tiny_model, folder, "--pad", "0.5", log=folder.with_suffix(".log")) as up:
+        yield up
 
 
 @pytest.fixture(autouse=True)

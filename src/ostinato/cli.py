@@ -9,11 +9,13 @@ from .cli_bench import bench
 from .cli_bench_compress import compress as bench_compress
 from .cli_codes import decode, encode
 from .cli_common import Door
+from .cli_compress import compress_verb, expand_verb
 from .cli_evaluate import evaluate
 from .cli_evaluate_beats import beats as evaluate_beats
 from .cli_export import export
 from .cli_info import doctor, hints, info, presets, samplers
 from .cli_models import models
+from .cli_serve import serve
 from .cli_surprise import surprise
 from .cli_takes import blend, takes, telephone, undo
 from .cli_train import corpus, train
@@ -43,6 +45,8 @@ for verb in (
     encode,
     decode,
     beats,
+    compress_verb,
+    expand_verb,
     info,
     presets,
     hints,
@@ -54,5 +58,6 @@ for verb in (
     evaluate,
     bench,
     export,
+    serve,
 ):
     main.add_command(verb)

@@ -7,6 +7,7 @@ OstinatoError
 ├── CheckpointError  a model folder is missing, foreign, damaged or does not fit
 ├── CorpusError      music to train on is missing, damaged or not what the list says
 ├── TrainingError    a training run cannot start, resume or go on
+├── ServiceError     a server is busy, is shutting down, or a job was cancelled
 └── MissingPartError an optional package or program is not installed
 """
 
@@ -37,6 +38,10 @@ class CorpusError(OstinatoError):
 
 class TrainingError(OstinatoError):
     """A training run cannot start, resume or go on."""
+
+
+class ServiceError(OstinatoError):
+    """A server is busy, is shutting down, or a job was cancelled."""
 
 
 class MissingPartError(OstinatoError):
