@@ -5,6 +5,7 @@ Nothing here rounds a float: tables are made of integers by integer arithmetic, 
 
 import binascii
 import importlib
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -58,7 +59,7 @@ def even(lanes: int, vocabulary: int) -> Table:
 def encode(symbols: Sequence[int], tables: Sequence[Int[np.ndarray, " _"]]) -> bytes:
     """Symbols, each under its own table, in as few whole bytes as decode them again.
 
-    Runs of symbols whose tables are of one size are coded in one go. The coder ends on a 4-byte word; of that word as
+    The coder ends on a 4-byte word; of that word as
     few bytes are kept as name a number in the last interval, the rest being zero.
 
     Raises:
@@ -66,11 +67,15 @@ def encode(symbols: Sequence[int], tables: Sequence[Int[np.ndarray, " _"]]) -> b
     """
     stream = _library().stream
     coder, family = stream.queue.RangeEncoder(), stream.model.Categorical(perfect=False)
-    for first, last in _runs(tables):
-        run = np.array(symbols[first:last], dtype=np.int32)
-        coder.encode(run, family, np.stack(tables[first:last]).astype(np.float64))
-    words = coder.get_compressed().astype(">u4").tobytes()
-    return _shortest(words, symbols, tables)
+    edges = [0, *(n for n in range(1, len(tables)) if len(tables[n]) != len(tables[n - 1])), len(tables)]
+    runs = [
+        (np.array(symbols[first:last], dtype=np.int32), np.stack(tables[first:last]).astype(np.float64))
+        for first, last in itertools.pairwise(edges)
+        if last > first
+    ]
+    for run, rows in runs:
+        coder.encode(run, family, rows)
+    return _shortest(coder.get_compressed().astype(">u4").tobytes(), runs)
 
 
 class Decoder:
@@ -96,27 +101,22 @@ class Decoder:
         except AssertionError:
             raise AudioError("the bits belong to no tokens") from None
 
-
-def _shortest(words: bytes, symbols: Sequence[int], tables: Sequence[Int[np.ndarray, " _"]]) -> bytes:
-    """The fewest bytes that decode to the same symbols: the last word rounded up to whole bytes where that holds."""
-    for kept in range(max(0, len(words) - 2 * WORD), len(words)):
-        rest = 8 * (len(words) - kept)
-        rounded = -(-int.from_bytes(words, "big") >> rest) if rest else int.from_bytes(words, "big")
-        if rounded >> (8 * kept):
-            continue
-        short = rounded.to_bytes(kept, "big")
-        decoder = Decoder(short)
+    def holds(self, runs: Sequence[tuple[Any, Any]]) -> bool:
+        """Whether these symbols come next; each run is an array of symbols and one of tables."""
         try:
-            if all(decoder.next(table) == symbol for symbol, table in zip(symbols, tables, strict=True)):
-                return short
-        except AudioError:
-            continue
+            return all((self._coder.decode(self._family, tables) == symbols).all() for symbols, tables in runs)
+        except AssertionError:
+            return False
+
+
+def _shortest(words: bytes, runs: Sequence[tuple[Any, Any]]) -> bytes:
+    """The fewest bytes that decode to the same symbols: the last words rounded up to whole bytes where that holds."""
+    number = int.from_bytes(words, "big")
+    for kept in range(max(0, len(words) - 2 * WORD), len(words)):
+        rounded = -(-number >> 8 * (len(words) - kept))
+        if not rounded >> 8 * kept and Decoder(rounded.to_bytes(kept, "big")).holds(runs):
+            return rounded.to_bytes(kept, "big")
     return words
-
-
-def _runs(tables: Sequence[Int[np.ndarray, " _"]]) -> list[tuple[int, int]]:
-    edges = [n for n in range(1, len(tables)) if len(tables[n]) != len(tables[n - 1])]
-    return list(zip([0, *edges], [*edges, len(tables)], strict=True)) if tables else []
 
 
 def varint(number: int) -> bytes:
