@@ -19,6 +19,7 @@ from .cli_serve import serve
 from .cli_surprise import surprise
 from .cli_takes import blend, takes, telephone, undo
 from .cli_train import corpus, train
+from .cli_unloop import unloop
 from .cli_vary import demo, vary
 
 evaluate.add_command(evaluate_beats)
@@ -59,5 +60,6 @@ for verb in (
     bench,
     export,
     serve,
+    unloop,
 ):
     main.add_command(verb)
