@@ -43,7 +43,7 @@ def pipeline(tiny_model: Path) -> Pipeline:
 def clock(pipeline: Pipeline) -> Iterator[Clock]:
     """A clock that both models of the pipeline move on."""
     clock = Clock()
-    hooks = [model.register_forward_hook(clock.tick) for model in (pipeline.coarse, pipeline.fine)]
+    hooks = [model.transformer.register_forward_hook(clock.tick) for model in (pipeline.coarse, pipeline.fine)]
     yield clock
     for hook in hooks:
         hook.remove()

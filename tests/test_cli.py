@@ -16,7 +16,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from ostinato import audiofile, cli_vary, doctor, plot
+from ostinato import audiofile, cli_info, cli_vary, doctor, plot
 from ostinato.cli import main
 from ostinato.config import knobs
 from ostinato.hints import hints
@@ -380,7 +380,7 @@ def test_info_of_a_folder_that_is_no_model_is_one_line(tmp_path: Path):
 
 
 def test_the_doctor_finds_damage(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(doctor, "speed", lambda *_, **__: 123.4)
+    monkeypatch.setattr(cli_info, "matmul_speed", lambda *_, **__: 123.4)
     model = shutil.copytree(tiny_model, tmp_path / "model")
     assert "not checked, no SHA256SUMS" in run("doctor", "--model", model).stdout
     weights = model / "fine/weights.safetensors"
@@ -438,7 +438,7 @@ def test_ctrl_c_gives_the_take_as_far_as_it_is_and_the_command_for_it(
     loop: Path, out: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, at: int, cut: int, passes: int
 ):
     seen: list[Any] = []
-    usual = MaskedModel.forward
+    usual = MaskedModel.hidden_logits
 
     def interrupting(self: MaskedModel, *grid: Any, **more: Any) -> Any:
         seen.append(self)
@@ -446,7 +446,7 @@ def test_ctrl_c_gives_the_take_as_far_as_it_is_and_the_command_for_it(
             os.kill(os.getpid(), signal.SIGINT)
         return usual(self, *grid, **more)
 
-    monkeypatch.setattr(MaskedModel, "forward", interrupting)
+    monkeypatch.setattr(MaskedModel, "hidden_logits", interrupting)
     result = run("vary", loop, "-o", out / "a.wav", "--model", tiny_model, "--takes", 1, "--json")
     assert (result.exit_code, result.stderr, len(seen)) == (130, "ostinato: stopped\n", passes)
     made = json.loads(result.stdout)
