@@ -34,7 +34,7 @@ class Near:
         """Two takes of a loop, once it was their turn; their errors are the job's."""
         name = str(query.sent["model_choice"])
         if not self._desk.workshop.known(name):
-            self._say(f"there is no model '{name[:40]}' here; {self._desk.workshop.main.name} takes its place")
+            _ = self._say(f"there is no model '{name[:40]}' here; {self._desk.workshop.main.name} takes its place")
         wanted = published_api.order(self._desk, loop, query.sent)
         wanted = replace(wanted, way=replace(wanted.way, loop=wanted.stretch == 1))
         ticket = self._desk.order(f"unloop {query.path}", wanted)

@@ -213,11 +213,11 @@ class Door:
         self._send("/progress", job.number, FINISHED if error is None else ENDED)
         if error is None:
             self._send("/log", f"query {job.number} has been processed in {took}")
-            self._say(f"query {job.number}: {took}")
+            _ = self._say(f"query {job.number}: {took}")
 
     def _complain(self, error: str) -> None:
         self._send("/error", error)
-        self._say(f"error: {error}")
+        _ = self._say(f"error: {error}")
 
     def _tell_all(self) -> None:
         with self._turn:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..config import config, knob
 from ..errors import MissingPartError, OstinatoError
+from . import looper
 from .desk import Desk
 from .guard import LOCAL, Guard
 from .limits import Limits
@@ -75,6 +76,7 @@ def application(desk: Desk, place: Place) -> Any:
 
     outer = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     outer.add_api_route("/status", desk.status)
+    outer.router.routes.extend(looper.routes(desk))
     blocks = page(desk)
     app = gr.mount_gradio_app(
         outer,
