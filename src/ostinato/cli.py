@@ -7,6 +7,8 @@ import click
 from .cli_beats import beats
 from .cli_bench import bench
 from .cli_bench_compress import compress as bench_compress
+from .cli_bench_players import loop as bench_loop
+from .cli_bench_players import unloop as bench_unloop
 from .cli_codes import decode, encode
 from .cli_common import Door
 from .cli_compress import compress_verb, expand_verb
@@ -23,6 +25,8 @@ from .cli_unloop import unloop
 from .cli_vary import demo, vary
 
 evaluate.add_command(evaluate_beats)
+bench.add_command(bench_loop)
+bench.add_command(bench_unloop)
 bench.add_command(bench_compress)
 
 

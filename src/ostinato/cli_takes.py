@@ -34,6 +34,7 @@ from .cli_job import (
     told,
     way_options,
 )
+from .cli_live import LIVE, live, live_options, ring_of
 from .errors import OstinatoError
 from .hints import parse_hint
 from .longplay import file_pieces
@@ -118,14 +119,20 @@ def blend(context: click.Context, ours: Path, theirs: Path, out: Path, mix: Sequ
 @way_options
 @control_options
 @loudness_option
+@live_options
 @model_option
 @as_json
 def telephone(out: Path, hops: int, as_json: bool, **flags: Any) -> None:
     """Tell SOUND from hop to hop: each take becomes the next input, by its tokens, and all are as loud as SOUND.
 
     The hops are takes, hop-001.wav and so on, and each has the next seed. What is there of the same job is not made
-    again, so a telephone may be stopped, taken up, and given more hops.
+    again, so a telephone may be stopped, taken up, and given more hops. With --live it listens to a microphone and
+    sends what it hears around a ring of loudspeakers, changed at each.
     """
+    if flags["live"]:
+        live(out, {**flags, "as_json": as_json})
+        return
+    ring, flags = flags["ring"], {name: value for name, value in flags.items() if name not in LIVE}
     sound, continued = source_of(flags)
     prompt = prompt_of(flags)
     beats = given(flags, audiofile.info(sound).seconds)
@@ -145,6 +152,9 @@ def telephone(out: Path, hops: int, as_json: bool, **flags: Any) -> None:
             job = _after(job, target)
     data = {"hops": rows, "model": job.model, "hash": job.pipeline.hash, "loudness": job.loudness}
     lines = [f"{row['path']}  (seed {row['seed']}{'' if row['made'] else ', there already'})" for row in rows]
+    if ring is not None:
+        data["ring"] = str(ring_of(out, [Path(row["path"]) for row in rows], ring))
+        lines.append(f"{data['ring']}  ({ring} channels)")
     show(data | {"prompt": " ".join(prompt_flags(prompt))}, "\n".join(lines), json_wanted=as_json)
 
 

@@ -1,0 +1,61 @@
+"""`ostinato bench unloop` and `bench loop`: the doors for players, over minutes and to their loop points."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+
+from .cli_common import as_json, model_option, progress, show, table
+from .serve.limits import Limits
+from .serve.osc import check_parts
+from .serve.server import Place, open_desk
+from .serve.soak import latencies, soak
+
+LOOPS = (1.0, 2.0, 4.0, 8.0)
+
+
+@click.command("unloop")
+@model_option
+@click.option("--minutes", type=click.FloatRange(min=0.05), default=20.0, show_default=True, help="How long.")
+@as_json
+def unloop(model: str, minutes: float, as_json: bool) -> None:
+    """Ask for takes over OSC, back to back with three voices; tell what grows: memory, open files, results."""
+    check_parts()
+    with TemporaryDirectory() as folder, progress() as watch:
+        sounds = Path(folder) / "audio"
+        sounds.mkdir()
+        with open_desk(Place(model=model, folder=str(Path(folder) / "kept")), Limits()) as desk:
+            states = soak(desk, sounds, minutes, watch)
+    rows = [("minutes", "requests", "MiB", "open files", "results")]
+    rows += [
+        (f"{each.minutes:.1f}", str(each.requests), f"{each.mib:.0f}", str(each.handles), str(each.results))
+        for each in states
+    ]
+    show({"states": [asdict(each) for each in states]}, table(rows, indent=""), json_wanted=as_json)
+
+
+@click.command("loop")
+@model_option
+@click.option(
+    "--seconds", "loops", type=click.FloatRange(0.2, 60), multiple=True, default=LOOPS, show_default=True,
+    help="Length of a loop; repeatable.",
+)  # fmt: skip
+@click.option("--points", type=click.IntRange(min=1), default=4, show_default=True, help="Loop points to meet.")
+@as_json
+def loop(model: str, loops: Sequence[float], points: int, as_json: bool) -> None:
+    """Seconds from *generate* to the first swap for each length of a loop, and how many loop points takes meet."""
+    with (
+        TemporaryDirectory() as folder,
+        progress() as watch,
+        open_desk(Place(model=model, folder=folder), Limits()) as desk,
+    ):
+        found = asyncio.run(latencies(desk, loops, points, watch))
+    rows = [("loop", "take there", "first swap", "steps", "loop points met")]
+    rows += [
+        (f"{each.loop:g} s", f"{each.made:.2f} s", f"{each.swap:.2f} s", str(each.steps), f"{each.met} of {each.of}")
+        for each in found
+    ]
+    show({"loops": [asdict(each) for each in found]}, table(rows, indent=""), json_wanted=as_json)

@@ -1,0 +1,66 @@
+"""`ostinato telephone --live`, and the ring of loudspeakers that a telephone's hops are laid out on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import soundfile
+
+from . import audiofile
+from .cli_common import from_flags, knob_flags, show
+from .cli_job import together
+from .config import knobs
+from .errors import OstinatoError
+from .pipeline import load
+from .serve.live import sounddevice, telephone
+from .serve.ring import Ring, Room, laid_out, write_ring
+
+RING = "ring.wav"
+LIVE = frozenset({"live", "device", "minutes", "ring", *knobs(Room)})
+"""The flags that say nothing about hops."""
+
+live_options = together(
+    click.option("--live", is_flag=True, help="Listen to a microphone, and play the ring; needs no SOUND."),
+    click.option("--device", metavar="NAME", help="The sound card.  [default: the system's]"),
+    click.option("--minutes", type=click.FloatRange(0, 1440, min_open=True), default=60.0, help="How long to listen."),
+    click.option(
+        "--ring", type=click.IntRange(2, 64), metavar="N", help=f"Write {RING}: the hops around N loudspeakers."
+    ),
+    knob_flags(Room),
+)
+
+
+def live(out: Path, flags: dict[str, Any]) -> None:
+    """Run the telephone until its time is over or Ctrl-C; keep what was played as a file of as many channels.
+
+    Raises:
+        MissingPartError: there is no sounddevice. OstinatoError: the folder, the sound card or the model is not there.
+    """
+    _ = sounddevice()
+    room = from_flags(Room, flags)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OstinatoError(f"cannot write to {out}: {error.strerror}") from None
+    target, ring = out / RING, Ring(room)
+    if target.exists():
+        raise OstinatoError(f"{target} is there already; choose another folder")
+    pipeline = load(flags["model"])
+    seconds = 60 * flags["minutes"]
+    block = telephone(pipeline, ring, device=flags["device"], seconds=seconds, seed=flags["seed"], say=click.echo)
+    write_ring(target, block, room.rate)
+    told = {"path": str(target), "channels": room.channels, "seconds": round(len(block) / room.rate, 3)}
+    show(told, str(target), json_wanted=flags["as_json"])
+
+
+def ring_of(out: Path, hops: Sequence[Path], channels: int) -> Path:
+    """Write hops around a ring; returns the file.
+
+    Raises:
+        AudioError: a hop cannot be read, or the file not be written.
+    """
+    waves = [audiofile.read(hop).wave[0].mean(0).numpy().astype(np.float32) for hop in hops]
+    write_ring(out / RING, laid_out(waves, channels), soundfile.info(hops[0]).samplerate)
+    return out / RING
