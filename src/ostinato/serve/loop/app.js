@@ -142,6 +142,7 @@ function rest(voice) {
   voice.pending = null;
   engine.order({ type: "hold", id: voice.id });
   stand(voice, voice.node === null ? "empty" : "plays");
+  if (voice.node !== null) keepSoon();
 }
 
 /** A take has come: it waits for the loop point. */

@@ -274,8 +274,9 @@ export class Mixer {
       }
       output[0][i] = left;
       output[1][i] = right;
+      const going = this.playing; // a first recording that ends here is played from the next sample on
       if (this.recording !== null) this.write(input, i);
-      if (this.playing) this.at = (this.at + 1) % this.length;
+      if (going) this.at = (this.at + 1) % this.length;
       this.frame += 1;
     }
   }
