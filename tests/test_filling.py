@@ -81,7 +81,7 @@ def test_windows_that_need_not_wait_are_filled_at_once(grid_of: Callable[..., Gr
     codes, mask = grid(grid_of, 124)
     rows: list[int] = []
     parts = work()
-    hook = parts[0].model.register_forward_pre_hook(lambda _, given: rows.append(len(given[0])))
+    hook = parts[0].model.transformer.register_forward_pre_hook(lambda _, given: rows.append(len(given[0])))
     _ = fill(parts[:1], codes, mask, batch=100)
     hook.remove()
     assert rows == [2 * 5] * 5 + [2 * 5] * 5

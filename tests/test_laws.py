@@ -283,7 +283,8 @@ def value(kind: Any, about: Knob, chance: random.Random) -> Any:
         return config_of(typing.cast(type, kind), chance)
     inner = typing.get_args(kind)
     if typing.get_origin(kind) is tuple:
-        return tuple(value(inner[0], about, chance) for _ in range(chance.randrange(3)))
+        kinds = inner[:1] * chance.randrange(3) if inner[-1] is ... else inner
+        return tuple(value(each, about, chance) for each in kinds)
     member = chance.choice(inner)
     return None if member is type(None) else value(member, about, chance)
 

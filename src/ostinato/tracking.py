@@ -3,6 +3,7 @@
 import functools
 import importlib.util
 from pathlib import Path
+from typing import Protocol
 
 import torch
 
@@ -18,7 +19,20 @@ from .types import Audio, Beats
 
 SHIPPED = MODELS / "beats"
 
-trackers: Registry[Tracker] = Registry("tracker")
+
+class NamedTracker(Tracker, Protocol):
+    """A tracker that can be asked for by name, and says first what it lacks."""
+
+    def check(self) -> None:
+        """See that all it needs is here.
+
+        Raises:
+            MissingPartError: a package or its weights are not.
+        """
+        ...
+
+
+trackers: Registry[NamedTracker] = Registry("tracker")
 
 
 def load_tracker(name: str = "default") -> Tracker:
@@ -28,7 +42,9 @@ def load_tracker(name: str = "default") -> Tracker:
         ConfigError: no such tracker or knob, or a value out of range.
         MissingPartError: it needs a package or weights that are not here.
     """
-    return parse_named(trackers, name)
+    tracker = parse_named(trackers, name)
+    tracker.check()
+    return tracker
 
 
 def load_net(folder: Path = SHIPPED) -> BeatNet:
@@ -57,6 +73,9 @@ class Default:
     def __post_init__(self) -> None:
         _ = self._picking()
 
+    def check(self) -> None:
+        """Nothing to see to: it is in the package."""
+
     def __call__(self, audio: Audio) -> Beats:
         """The beats of one sound; raises what `beats.track` and `load_net` raise."""
         return track(_net(Path(self.folder) if self.folder else SHIPPED), audio, self._picking())
@@ -70,7 +89,7 @@ class Default:
 class Librosa:
     """The tracker of librosa (Ellis 2007), for comparison; it knows no downbeats."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         _need("librosa")
 
     def __call__(self, audio: Audio) -> Beats:
@@ -89,7 +108,7 @@ class Essentia:
 
     method: str = knob("which of its two", default="degara", choices=("degara", "multifeature"))
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         _need("essentia")
 
     def __call__(self, audio: Audio) -> Beats:
@@ -109,7 +128,7 @@ class BeatThis:
 
     checkpoint: str = knob("its name, as in `final0`, or a file", default="final0")
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         _need("beat_this", "beat-this")
         if not self._file().is_file():
             raise MissingPartError(
