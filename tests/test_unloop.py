@@ -21,6 +21,7 @@ from ostinato.serve.desk import Desk
 from ostinato.serve.limits import Limits
 from ostinato.serve.makers import Far, Near
 from ostinato.serve.osc import Door, Maker, Wire
+from ostinato.serve.published_api import DEFAULTS
 from ostinato.serve.server import Place, open_desk
 from ostinato.serve.store import Store
 from ostinato.serve.unloop import inside, joined, query_of, split
@@ -396,3 +397,22 @@ def test_a_server_that_is_not_there_is_an_error_of_the_request(folder: Path, tmp
         assert "cannot reach http://127.0.0.1:9" in failing(patch, 51)
     with pytest.raises(ServiceError, match="written like"):
         Far("nonsense")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_call_of_unloop_s_own_client_works_on_our_server(server: Server, folder: Path, tmp_path: Path):
+    gradio = pytest.importorskip("gradio_client")
+    client = gradio.Client(server.url, download_files=str(tmp_path / "got"), verbose=False)
+    told = client.view_api(return_format="dict")["named_endpoints"]["/vamp_1"]
+    assert [each["parameter_name"] for each in told["parameters"]] == list(DEFAULTS)
+    loop = folder / "loop.wav"
+    soundfile.write(loop, sounds.loop(1.0, RATE), RATE)
+    sent = {**DEFAULTS, "periodic_p": 3, "typical_mass": 0.15000000596046448, "seed": 1958, "sampling_steps": 8}
+    sent |= {"input_audio": gradio.handle_file(loop), "n_mask_codebooks": 4, "beat_mask_ms": 0}
+    one, other = (Path(each) for each in client.predict(**sent, api_name="/vamp_1")[:2])
+    client.close()
+    assert one.name != other.name
+    for path in (one, other):
+        facts = soundfile.info(path)
+        assert (path.suffix, facts.channels, facts.duration) == (".wav", 1, 1.0)
+    assert one.read_bytes() != other.read_bytes()
