@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -44,6 +45,12 @@ class Server:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
 
+def free_port() -> int:
+    """A port of this machine that nobody listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as made:
+        return made.getsockname()[1]
+
+
 def command(model: Path, folder: Path, *more: str) -> list[str]:
     return [sys.executable, "-c", MAIN, "serve", "--port", "0", "--model", str(model), "--folder", str(folder), *more]
 
@@ -61,7 +68,7 @@ def started(model: Path, folder: Path, *more: str, log: Path) -> Iterator[Server
         finally:
             process.terminate()
             try:
-                _ = process.wait(20)
+                _ = process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
                 _ = process.wait()

@@ -17,7 +17,7 @@ from .cli_evaluate_beats import beats as evaluate_beats
 from .cli_export import export
 from .cli_info import doctor, hints, info, presets, samplers
 from .cli_models import models
-from .cli_serve import serve
+from .cli_serve import bench_serve, serve, studio
 from .cli_surprise import surprise
 from .cli_takes import blend, takes, telephone, undo
 from .cli_train import corpus, train
@@ -28,6 +28,7 @@ evaluate.add_command(evaluate_beats)
 bench.add_command(bench_loop)
 bench.add_command(bench_unloop)
 bench.add_command(bench_compress)
+bench.add_command(bench_serve)
 
 
 @click.group(cls=Door, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -64,6 +65,7 @@ for verb in (
     bench,
     export,
     serve,
+    studio,
     unloop,
 ):
     main.add_command(verb)

@@ -1,6 +1,8 @@
 """What the doors of one server share: its workshop, its queue, its files and limits, and how they wait for a job."""
 
 import asyncio
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
@@ -76,7 +78,10 @@ class Desk:
             "running": service.busy,
             "waiting": service.waiting,
             "models": self.workshop.models,
+            "waited_p50": _quantile(service.waits, 0.5),
+            "waited_p95": _quantile(service.waits, 0.95),
             "bytes": self.store.bytes(),
+            "memory": memory(),
         }
 
 
@@ -87,6 +92,17 @@ async def done(ticket: Ticket[T]) -> T:
         What the job raised.
     """
     return await asyncio.wrap_future(ticket.future)
+
+
+def memory() -> int:
+    """Bytes of this process that are in memory; 0 where the system does not tell."""
+    told = Path("/proc/self/statm")
+    return int(told.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if told.exists() else 0
+
+
+def _quantile(values: Iterable[float], part: float) -> float:
+    ordered = sorted(values)
+    return round(ordered[round(part * (len(ordered) - 1))], 3) if ordered else 0.0
 
 
 def plain_words(error: OstinatoError) -> str:

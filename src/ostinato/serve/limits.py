@@ -30,6 +30,8 @@ class Limits:
 
     megabytes: int = knob("size of an upload, at most", default=100, unit="MB", low=1, high=4000)
     seconds: float = knob("length of a sound, at most", default=600.0, unit="s", low=1, high=36000)
+    kept: int = knob("of uploads and takes, after which the oldest go", default=2000, unit="MB", low=10)
+    hours: float = knob("how long uploads and takes are kept", default=6.0, unit="h", low=0.01, high=1000)
     takes: int = knob("takes in one job, at most", default=8, low=1, high=64)
 
     @property

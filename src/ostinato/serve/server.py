@@ -56,7 +56,8 @@ def check_parts() -> None:
 def open_desk(place: Place, limits: Limits) -> Iterator[Desk]:
     """The service behind all doors, its models loaded; all its files are gone afterwards."""
     workshop = Workshop(place.model)
-    with Store(Path(place.folder) if place.folder else None) as store:
+    kept = {"age": limits.hours * 3600, "size": limits.kept * 1_000_000}
+    with Store(Path(place.folder) if place.folder else None, **kept) as store:
         service = Service(idle=store.sweep)
         try:
             yield Desk(workshop, service, store, limits)

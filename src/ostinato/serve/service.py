@@ -15,6 +15,7 @@ T = TypeVar("T")
 Work = Callable[[Progress], T]
 
 WAITING, EACH, IDLE = 24, 8, 30.0
+REMEMBERED = 4096
 
 
 class Cancelled(ServiceError):
@@ -82,7 +83,8 @@ class Ticket(Generic[T]):
 class Service:
     """Runs jobs one at a time on a thread of its own; clients take turns, each in its own order.
 
-    Work is a function of a watcher, `watch(stage, done, total)`; what that raises must end the work.
+    Work is a function of a watcher, `watch(stage, done, total)`; what that raises must end the work. `waits` has the
+    seconds that the latest jobs stood in the queue.
 
     Args:
         waiting: how many jobs may wait.
@@ -95,6 +97,7 @@ class Service:
         self._lines: OrderedDict[str, deque[Ticket[Any]]] = OrderedDict()
         self._current: Ticket[Any] | None = None
         self._closed = False
+        self.waits: deque[float] = deque(maxlen=REMEMBERED)
         self._change = threading.Condition()
         self._worker = threading.Thread(target=self._serve, name="ostinato-service", daemon=True)
         self._worker.start()
@@ -177,6 +180,8 @@ class Service:
     def _serve(self) -> None:
         while (ticket := self._next()) is not None:
             ticket.run()
+            if ticket.waited is not None:
+                self.waits.append(ticket.waited)
             with self._change:
                 self._current = None
             if self._between is not None:

@@ -11,7 +11,7 @@ from typing import IO
 from ..errors import OstinatoError
 from ..models import home
 
-AGE, SIZE = 6 * 3600.0, 4 << 30
+AGE, SIZE = 6 * 3600.0, 2_000_000_000
 LOCK = "lock"
 PREFIX = "serve-"
 

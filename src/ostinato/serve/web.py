@@ -106,7 +106,7 @@ def _draw_left(desk: Desk, parts: Widgets) -> None:
         parts.stop = gr.Button("Stop", elem_id="ost-stop")
     parts.status = gr.HTML(_line("Ready."), elem_id="ost-status")
     with gr.Accordion("The prompt, hint by hint", open=False, elem_id="ost-hints"):
-        parts.hints = hint_widgets()
+        parts.hints = hint_widgets(presets[USUAL])
     with gr.Accordion("How the gaps are filled", open=False, elem_id="ost-sampler"):
         parts.sampler = [widget(Confidence, name, getattr(COARSE, name)) for name in SAMPLER]
     with gr.Accordion("More", open=False, elem_id="ost-more"):
@@ -117,13 +117,13 @@ def _draw_left(desk: Desk, parts: Widgets) -> None:
 
 
 def _draw_right(parts: Widgets) -> None:
-    what = "What stays (bright) and what is made anew (veiled)"
+    what = "Bright stays, veiled is made anew"
     parts.mask = gr.Image(label=what, interactive=False, elem_id="ost-mask", buttons=[], format="png")
     parts.player = gr.HTML("", elem_id="ost-player")
     parts.chosen = gr.Dropdown([], label="Sounds of this session", elem_id="ost-takes", interactive=True)
     with gr.Row():
         parts.take_on = gr.Button("Go on from this one", elem_id="ost-keep")
-        parts.back = gr.Button("Back to what it was made from", elem_id="ost-back")
+        parts.back = gr.Button("Back one step", elem_id="ost-back")
     with gr.Accordion("Small files (.ost)", open=False, elem_id="ost-small"):
         parts.quality = gr.Slider(0, 10, value=3, step=1, label="quality", info="10 keeps every token, 1 the coarsest.")
         parts.small = gr.Button("Compress the sound", elem_id="ost-compress")
@@ -206,7 +206,7 @@ class Studio:
             async for line in self._followed(ticket):
                 yield line, gr.skip(), gr.skip()
             made = ticket.future.result()
-            sounds = [("Input", admitted), *((f"{each.path.stem}, seed {each.draft.seed}", each.path) for each in made)]
+            sounds = [("Input", admitted), *((each.path.stem, each.path) for each in made)]
             rows = branches(folder)
             chosen = gr.Dropdown(rows, value=str(made[0].path))
             yield _line(f"{len(made)} made. Compare them below."), player(sounds), chosen
@@ -305,7 +305,7 @@ def _said(work: Callable[[], Any]) -> Any:
 
 def _line(text: str, wrong: bool = False) -> str:
     role = "alert" if wrong else "status"
-    return f'<div role="{role}">{html.escape(text[:1].upper() + text[1:])}</div>'
+    return f'<div role="{role}">{html.escape(text)}</div>'
 
 
 def _progress(state: State, place: int) -> str:

@@ -29,22 +29,25 @@ def widget(cls: type, name: str, usual: Any, label: str | None = None, high: flo
     if kind is str:
         return gr.Textbox(value=usual, label=title, info=info)
     if usual is None or about.low is None or end is None or end > WIDEST:
-        whole = kind is int
-        return gr.Number(value=usual, label=title, info=info, precision=0 if whole else None)
+        optional = defaults(cls).get(name, usual) is None
+        told = f"{info} 0 is none." if optional else info
+        whole = 0 if kind is int else None
+        return gr.Number(value=usual or 0, label=title, info=told, precision=whole)
     step = WHOLE_STEP if kind is int else _fine_step(end - about.low)
     return gr.Slider(about.low, end, value=usual, step=step, label=title, info=info)
 
 
 def read(cls: Any, names: Sequence[str], values: Sequence[Any], **more: Any) -> Any:
-    """The settings that widgets show; an empty box is the default.
+    """The settings that widgets show; an empty box is the default, and so is 0 where the default is none.
 
     Raises:
         ConfigError: a value is out of range.
     """
     usual, kinds = defaults(cls), typing.get_type_hints(cls)
-    given = {}
+    given: dict[str, Any] = {}
     for name, value in zip(names, values, strict=True):
-        shown = usual[name] if value is None or value == "" else value
+        unset = value in (None, "") or (value == 0 and usual[name] is None)
+        shown: Any = usual[name] if unset else value
         given[name] = int(shown) if kinds[name] is int else shown
     return load(cls, given | more)
 
@@ -52,18 +55,17 @@ def read(cls: Any, names: Sequence[str], values: Sequence[Any], **more: Any) -> 
 HINT_KNOBS: dict[str, list[str]] = {name: list(knobs(hints[name])) for name in hints}
 
 
-def hint_widgets() -> list[Any]:
+def hint_widgets(prompt: Prompt) -> list[Any]:
     """For each hint whether it is kept, hidden or off, and its knobs, in the order that `prompt_of` reads."""
-    made: list[Any] = []
+    made, shown = list[Any](), values_of(prompt)
     for name, names in HINT_KNOBS.items():
         cls = hints[name]
         with gr.Row(elem_classes="hint"):
             with gr.Column(scale=2, min_width=180):
                 what = sentence((cls.__doc__ or "").split(".")[0].split(";")[0].split(":")[0].strip())
-                made.append(gr.Radio([OFF, KEEP, HIDE], value=OFF, label=name, info=what))
+                made.append(gr.Radio([OFF, KEEP, HIDE], value=shown[len(made)], label=name, info=what))
             with gr.Column(scale=3, min_width=220):
-                usual = defaults(cls)
-                made += [widget(cls, each, usual[each]) for each in names]
+                made += [widget(cls, each, shown[len(made) + at]) for at, each in enumerate(names)]
     return made
 
 
