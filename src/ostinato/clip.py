@@ -11,7 +11,7 @@ from .types import Beats, Grid
 
 @dataclass(frozen=True)
 class Heard:
-    """What has been heard in a sound: beats, onsets in seconds, surprise in bits for every frame; None if no one has."""
+    """What has been heard in a sound: beats, onsets in seconds, surprise in bits for every frame; None if not heard."""
 
     beats: Beats | None = None
     onsets: tuple[float, ...] | None = None

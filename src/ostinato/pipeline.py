@@ -368,8 +368,8 @@ def load(model: str | Path = "default", *, precision: str = "fp32", device: str 
         raise ConfigError(f"int8 runs on the CPU alone, got device '{device}'; use bf16 there")
     folder = folder_of(model)
     codec = load_codec(folder / "codec")
-    sizes = [read_config(folder / part, LMConfig) for part in PARTS[1:]]
-    check_fit(codec.grid, *sizes, folder)
+    coarse_size, fine_size = (read_config(folder / part, LMConfig) for part in PARTS[1:])
+    check_fit(codec.grid, coarse_size, fine_size, folder)
     coarse, fine = (load_model(folder / part, precision).to(device) for part in PARTS[1:])
     return Pipeline(codec, coarse, fine, folder.name, folder)
 

@@ -87,7 +87,7 @@ def published_wave(part: nn.Module, x: Float[Tensor, "batch channel step"]) -> F
     if isinstance(part, Snake):
         return x + (part.alpha + 1e-9).reciprocal() * torch.sin(part.alpha * x).pow(2)
     if isinstance(part, nn.ConvTranspose1d):
-        return F.conv_transpose1d(x, _renormed(part), part.bias, part.stride, part.padding)
+        return F.conv_transpose1d(x, _renormed(part), part.bias, part.stride, int(part.padding[0]))
     if isinstance(part, nn.Conv1d):
         return F.conv1d(x, _renormed(part), part.bias, part.stride, part.padding, part.dilation)
     return part(x)
