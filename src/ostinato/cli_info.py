@@ -7,9 +7,10 @@ from typing import Any
 import click
 import torch
 
-from . import audiofile, codesfile, sketch
+from . import audiofile, codesfile, ostfile, sketch
 from . import doctor as examination
 from .cli_common import as_json, command_line, limits, model_option, prompt_flags, sentence, show, table
+from .cli_compress import tell_ost
 from .cli_flags import flags_of, notes_on
 from .config import defaults, knobs, load, plain, unparse, unparse_named
 from .errors import CheckpointError, OstinatoError
@@ -44,6 +45,8 @@ def info(what: str | None, as_json: bool) -> None:
         origin = codesfile.info(path)
         about = {"path": what, **plain(origin), "seconds": round(origin.seconds, 3)}
         show(about, _pairs(about), json_wanted=as_json)
+    elif path.suffix == ostfile.SUFFIX:
+        tell_ost(path, json_wanted=as_json)
     else:
         _tell_sound(path, json_wanted=as_json)
 
