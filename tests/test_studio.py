@@ -16,7 +16,7 @@ PEAK = """async (url) => {
   const bytes = await (await fetch(url)).arrayBuffer();
   const sound = await new OfflineAudioContext(1, 1, 44100).decodeAudioData(bytes);
   const wave = sound.getChannelData(0);
-  return [sound.duration, Math.max(...Array.from(wave.subarray(0, 200000), Math.abs))];
+  return [sound.duration, wave.reduce((most, each) => Math.max(most, Math.abs(each)), 0)];
 }"""
 
 pytestmark = [
@@ -164,7 +164,7 @@ def test_a_sound_of_one_s_own_is_taken(page: Any, tmp_path: Path):
     page.locator("#ost-sound input[type=file]").first.set_input_files(mine)
     _ = said(page, "will be made anew")
     page.locator("#ost-go").click()
-    page.locator(".ab-row a[download='my-loop-u.wav']").wait_for()
+    page.locator(".ab-row a[download^='my-loop']").wait_for()
 
 
 @pytest.mark.parametrize("width", [360, 768])
