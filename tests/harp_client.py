@@ -1,8 +1,9 @@
 """A client like HARP's own: plain HTTP, event streams read line by line as each of its generations does."""
 
+import contextlib
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,13 +37,14 @@ class Client:
         assert answer.status_code == 200, answer.text
         return answer.json()["event_id"]
 
-    def lines(self, name: str, event: str) -> Iterator[str]:
+    def lines(self, name: str, event: str) -> Generator[str, None, None]:
         with self.http.stream("GET", self.url(f"call/{name}/{event}")) as stream:
             assert stream.status_code == 200
             yield from stream.iter_lines()
 
     def wait(self, name: str, event: str) -> Any:
-        return json.loads(self.read(self.lines(name, event)))
+        with contextlib.closing(self.lines(name, event)) as lines:
+            return json.loads(self.read(lines))
 
     def call(self, name: str, data: list[Any]) -> Any:
         return self.wait(name, self.start(name, data))

@@ -236,13 +236,13 @@ def test_h20_h21_a_waiting_stream_is_padded_and_says_nothing_that_ends_it(server
     client = Client(server.url, headers={"x-harp-client": "slow"})
     event, seen, size = begin_long(client, wav, server), [], 0
     began = time.monotonic()
-    for line in client.lines("process", event):
+    lines = client.lines("process", event)
+    for line in lines:
         seen.append(line)
         size += len(line)
-        if time.monotonic() - began > 2.5:
+        if time.monotonic() - began > 2.5 or len(seen) > 6:
             break
-        if len(seen) > 6:
-            break
+    lines.close()
     assert size > 2 * 2048
     assert seen[0].startswith(":")
     assert not any(word in line.lower() for line in seen for word in ("complete", "error"))
