@@ -438,6 +438,7 @@ def test_ctrl_c_gives_the_take_as_far_as_it_is_and_the_command_for_it(
     loop: Path, out: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, at: int, cut: int, passes: int
 ):
     seen: list[Any] = []
+    handler = signal.getsignal(signal.SIGINT)
     usual = MaskedModel.hidden_logits
 
     def interrupting(self: MaskedModel, *grid: Any, **more: Any) -> Any:
@@ -458,7 +459,7 @@ def test_ctrl_c_gives_the_take_as_far_as_it_is_and_the_command_for_it(
     assert f"--cut {cut}" in told["command"]
     assert "cut short at pass" in run(*shlex.split(told["command"])[1:]).stdout
     assert (out / "a.wav").read_bytes() == first
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 def started(loop: Path, out: Path, model: Path, *flags: str) -> "subprocess.Popen[str]":
