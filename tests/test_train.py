@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -171,6 +173,29 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path):
 
     with pytest.raises(TrainingError, match="mel is not finite at step 2"):
         run(Broken(), tmp_path, LoopConfig(steps=5))
+
+
+def test_a_signal_ends_a_run_after_its_step_with_a_checkpoint(tmp_path: Path):
+    class Stopped:
+        def step(self, index: int) -> dict[str, float]:
+            if index == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return {"mel": 1.0}
+
+        def validate(self) -> dict[str, float]:
+            return {"score": 1.0}
+
+        def state(self) -> dict[str, Any]:
+            return {}
+
+        def load(self, state: dict[str, Any]) -> None: ...
+
+        def export(self, folder: Path) -> None: ...
+
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    run(Stopped(), tmp_path, LoopConfig(steps=9))
+    assert read_state(tmp_path / "state.safetensors")["step"] == 3
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
 
 
 def test_a_folder_with_another_run_is_refused(music: Path, frozen: Path, tmp_path: Path):

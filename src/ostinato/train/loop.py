@@ -5,7 +5,8 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol, runtime_checkable
@@ -61,29 +62,29 @@ def run(
     """
     folder.mkdir(parents=True, exist_ok=True)
     start, seconds, best = _resume(job, folder)
-    stop = _listen()
-    clock = saved = time.monotonic()
-    for index in range(start, settings.steps):
-        figures = job.step(index)
-        bad = [name for name, value in figures.items() if not math.isfinite(value)]
-        if bad:
-            raise TrainingError(f"{bad[0]} is not finite at step {index}; resume with a lower learning rate")
-        done, now = index + 1, time.monotonic()
-        seconds, clock = seconds + now - clock, now
-        last = done == settings.steps or stop.is_set()
-        if done % settings.log_every == 0 or last:
-            _log(folder, watch, {"step": done, "hours": seconds / 3600, **figures})
-        if done % settings.validate_every == 0 or done == settings.steps:
-            scores = job.validate()
-            _log(folder, watch, {"step": done, "hours": seconds / 3600, **scores})
-            if scores["score"] < best:
-                best = scores["score"]
-                job.export(folder / BEST)
-        if last or now - saved >= 60 * settings.checkpoint_minutes:
-            write_state(folder / STATE, {"step": done, "seconds": seconds, "best": best, "job": job.state()})
-            saved = now
-        if stop.is_set():
-            return
+    with _listening() as stop:
+        clock = saved = time.monotonic()
+        for index in range(start, settings.steps):
+            figures = job.step(index)
+            bad = [name for name, value in figures.items() if not math.isfinite(value)]
+            if bad:
+                raise TrainingError(f"{bad[0]} is not finite at step {index}; resume with a lower learning rate")
+            done, now = index + 1, time.monotonic()
+            seconds, clock = seconds + now - clock, now
+            last = done == settings.steps or stop.is_set()
+            if done % settings.log_every == 0 or last:
+                _log(folder, watch, {"step": done, "hours": seconds / 3600, **figures})
+            if done % settings.validate_every == 0 or done == settings.steps:
+                scores = job.validate()
+                _log(folder, watch, {"step": done, "hours": seconds / 3600, **scores})
+                if scores["score"] < best:
+                    best = scores["score"]
+                    job.export(folder / BEST)
+            if last or now - saved >= 60 * settings.checkpoint_minutes:
+                write_state(folder / STATE, {"step": done, "seconds": seconds, "best": best, "job": job.state()})
+                saved = now
+            if stop.is_set():
+                return
 
 
 def _resume(job: Job, folder: Path) -> tuple[int, float, float]:
@@ -101,18 +102,29 @@ def _log(folder: Path, watch: Callable[[int, dict[str, float]], None] | None, li
         watch(int(line["step"]), line)
 
 
-def _listen() -> threading.Event:
+@contextmanager
+def _listening() -> Iterator[threading.Event]:
+    """Within, the first interrupt or termination signal sets the event; a second one does what it always does."""
     stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    usual = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def restore() -> None:
+        for number, handler in usual.items():
+            _ = signal.signal(number, handler)
 
     def end(_number: int, _frame: FrameType | None) -> None:
         stop.set()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            _ = signal.signal(number, signal.SIG_DFL)
+        restore()
 
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGINT):
-            _ = signal.signal(number, end)
-    return stop
+    for number in usual:
+        _ = signal.signal(number, end)
+    try:
+        yield stop
+    finally:
+        restore()
 
 
 def rate(index: int, steps: int, *, warm_up: int, floor: float = 0.05) -> float:
