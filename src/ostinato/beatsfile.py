@@ -1,12 +1,11 @@
 """Label files on disk: beats as Audacity reads and writes them; the text itself is `grids`' concern."""
 
-import os
-import secrets
 from pathlib import Path
 
 from .errors import AudioError
 from .grids import as_labels, from_labels
 from .types import Beats
+from .whole import whole
 
 
 def read(path: str | Path) -> Beats:
@@ -34,11 +33,5 @@ def write(path: str | Path, beats: Beats) -> None:
     if not beats.times:
         raise AudioError(f"cannot write {path}: there are no beats to label")
     target = Path(path)
-    part = target.with_name(f".{target.name}-{secrets.token_hex(4)}.part")
-    try:
+    with whole(target, AudioError) as part:
         _ = part.write_text(as_labels(beats), encoding="utf-8")
-        os.replace(part, target)
-    except OSError as error:
-        raise AudioError(f"cannot write {path}: {error.strerror}") from None
-    finally:
-        part.unlink(missing_ok=True)

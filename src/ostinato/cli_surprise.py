@@ -5,7 +5,6 @@ import io
 import json
 import math
 import os
-import secrets
 import time
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from .hints.surprise import smoothed
 from .longplay import encode_file
 from .pipeline import Pipeline, load
 from .surprise import PASSES, surprisal
+from .whole import whole
 
 WRITES = (".csv", ".json", ".npz")
 APART, NAMED, SMOOTH = 0.5, 5, 0.2
@@ -88,14 +88,8 @@ def write(path: Path, bits: Float[Tensor, "side codebook frame"], hop: float) ->
     """
     seconds = [round(frame * hop, 6) for frame in range(bits.shape[2])]
     text = {".csv": _csv, ".json": _json, ".npz": _npz}[path.suffix.lower()](bits, seconds)
-    part = path.with_name(f".{path.stem}-{secrets.token_hex(4)}.part")
-    try:
+    with whole(path) as part:
         _ = part.write_bytes(text)
-        os.replace(part, path)
-    except OSError as error:
-        raise OstinatoError(f"cannot write {path}: {error.strerror}") from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _csv(bits: Float[Tensor, "side codebook frame"], seconds: list[float]) -> bytes:

@@ -44,6 +44,7 @@ from .takes import blend as blended
 from .takes import draft_of, read_draft, usual_loudness
 from .tree import Node, node, parent
 from .tree import tree as tree_of
+from .whole import whole
 
 if TYPE_CHECKING:
     pass
@@ -210,14 +211,8 @@ def _hop_watch(watch: Watch, number: int, hops: int) -> Watch:
 
 
 def _copy(source: Path, target: Path) -> None:
-    part = target.with_name(f".{target.stem}-{secrets.token_hex(4)}.part")
-    try:
+    with whole(target) as part:
         _ = shutil.copyfile(source, part)
-        os.replace(part, target)
-    except OSError as error:
-        raise OstinatoError(f"cannot write {target}: {error.strerror}") from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _rows(roots: Sequence[Node]) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import secrets
 from pathlib import Path
 
 import torch
@@ -12,6 +11,7 @@ from safetensors.torch import load_file, save
 from .config import config, knob, load, plain
 from .errors import AudioError, ConfigError
 from .types import Codes, Grid
+from .whole import whole
 
 SUFFIX, KEY, TENSOR, VERSION = ".safetensors", "ostinato", "codes", 1
 
@@ -44,14 +44,8 @@ def write(path: str | Path, codes: Codes, origin: Origin) -> None:
     target = check_writable(path)
     _check(target, codes, origin)
     dtype = torch.int16 if origin.grid.vocabulary <= torch.iinfo(torch.int16).max + 1 else torch.int32
-    part = target.with_name(f".{target.stem}-{secrets.token_hex(4)}.part")
-    try:
+    with whole(target, AudioError) as part:
         _ = part.write_bytes(save({TENSOR: codes.to(dtype).contiguous()}, metadata={KEY: json.dumps(plain(origin))}))
-        os.replace(part, target)
-    except OSError as error:
-        raise AudioError(f"cannot write {target}: {error.strerror}") from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def read(path: str | Path) -> tuple[Codes, Origin]:

@@ -3,7 +3,6 @@
 import itertools
 import math
 import os
-import secrets
 import struct
 import zlib
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from .bits import crc16, varint
 from .config import config, knob
 from .errors import AudioError, ConfigError
 from .types import Grid
+from .whole import whole
 
 MAGIC, VERSION, SUFFIX = b"\x8fOST", 1, ".ost"
 STEREO, IMAGE = 1, 2
@@ -240,14 +240,8 @@ def write(path: str | Path, header: Header, blocks: Sequence[bytes]) -> int:
     """
     target = check_writable(path)
     data = assemble(header, blocks)
-    part = target.with_name(f".{target.stem}-{secrets.token_hex(4)}.part")
-    try:
+    with whole(target, AudioError) as part:
         _ = part.write_bytes(data)
-        os.replace(part, target)
-    except OSError as error:
-        raise AudioError(f"cannot write {path}: {error.strerror}") from None
-    finally:
-        part.unlink(missing_ok=True)
     return len(data)
 
 
