@@ -103,6 +103,9 @@ def test_training_and_corpus_are_told_where_they_are_known(tmp_path: Path):
     lines = [{"step": 20, "hours": 0.5}, {"step": 4000, "hours": 5.25}]
     _ = (tmp_path / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     figures = all_figures() | {"training": card.training({"codec": tmp_path})}
+    further = card.training({"coarse": tmp_path, "codec": tmp_path}, figures["training"])
+    assert [run["stage"] for run in further] == ["coarse", "codec"]
+    assert card.training({"coarse": tmp_path}, figures["training"]) == [further[1], further[0]]
     figures["corpus"] = card.music(Path(__file__).parents[1] / "recipes" / "default")
     text = page.page(figures)
     assert "| codec | 5.2 | 4000 |" in text

@@ -61,6 +61,17 @@ def test_a_run_of_the_other_model_is_refused(tmp_path: Path, tiny_model: Path, b
     assert "holds a run of the other model, not of the coarse one" in complaint(run(*flags, "--stage", "coarse"))
 
 
+@pytest.mark.parametrize("part", ["codec", "coarse", "fine"])
+def test_a_run_may_go_on_from_a_model(tmp_path: Path, tiny_model: Path, begun: list[tuple[str, Any]], part: str):
+    verb = ("codec",) if part == "codec" else ("lm", "--stage", part)
+    assert run("train", verb[0], tmp_path / "run", *verb[1:], "--from", tiny_model).exit_code == 0
+    _, settings = begun[0]
+    assert settings.start == str(tiny_model / part)
+    assert plain(settings.model) == json.loads((tiny_model / part / "config.json").read_text())
+    if part != "codec":
+        assert settings.codec == str(tiny_model / "codec")
+
+
 @pytest.mark.parametrize(("stage", "codebooks", "given"), [("coarse", 4, 0), ("fine", 6, 4)])
 def test_a_stage_fits_the_codec(
     tmp_path: Path, tiny_model: Path, begun: list[tuple[str, Any]], stage: str, codebooks: int, given: int

@@ -16,7 +16,7 @@ import torch
 from ostinato.checkpoint import read_config, restore, save
 from ostinato.codec import CodecConfig, SpectralCodec
 from ostinato.config import load, plain
-from ostinato.errors import ConfigError, TrainingError
+from ostinato.errors import CheckpointError, ConfigError, TrainingError
 from ostinato.lm import LMConfig, MaskedModel
 from ostinato.train.codec import CodecJob, CodecTraining
 from ostinato.train.lm import LMJob, LMTraining, answer_with, half_sums, random_mask, shaped_mask
@@ -218,6 +218,25 @@ def test_a_run_may_last_longer_than_was_thought(music: Path, tmp_path: Path):
     lines = (tmp_path / "log.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines if "gradient" in line] == [1, 2]
     assert settings_of(tmp_path, "codec") == longer
+
+
+def test_a_run_may_begin_with_the_weights_of_a_checkpoint(music: Path, frozen: Path, tmp_path: Path):
+    before = LMJob(lm_training(music, frozen, tmp_path / "cache", loop=LoopConfig(steps=1, seed=5)))
+    _ = before.step(0)
+    save(tmp_path / "model", tiny.COARSE, before.model)
+    after = LMJob(lm_training(music, frozen, tmp_path / "cache", start=str(tmp_path / "model")))
+    assert all(torch.equal(after.model.state_dict()[key], value) for key, value in before.model.state_dict().items())
+    assert all(torch.equal(after.average.weights[key], value) for key, value in before.model.state_dict().items())
+    codec = CodecJob(codec_training(music, start=str(frozen)))
+    assert torch.equal(codec.codec.vectors(), tiny.codec().vectors())
+
+
+def test_a_run_begins_with_nothing_but_its_like(music: Path, frozen: Path, tmp_path: Path):
+    save(tmp_path / "wide", replace(tiny.COARSE, width=2 * tiny.COARSE.width), tiny.model())
+    with pytest.raises(TrainingError, match=r"wide has width \d+, and the run \d+; start from one like it"):
+        LMJob(lm_training(music, frozen, tmp_path / "cache", start=str(tmp_path / "wide")))
+    with pytest.raises(CheckpointError, match="none is not a checkpoint"):
+        CodecJob(codec_training(music, start=str(tmp_path / "none")))
 
 
 def test_a_visible_cell_costs_nothing(music: Path, frozen: Path, tmp_path: Path):

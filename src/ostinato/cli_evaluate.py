@@ -171,7 +171,7 @@ def write_card(
     subject = about(pipeline)
     figures = card.read_figures(folder / card.FIGURES) | {"model": asdict(subject)}
     if runs:
-        figures["training"] = card.training(dict(_run(text) for text in runs))
+        figures["training"] = card.training(dict(_run(text) for text in runs), figures.get("training", ()))
     if corpus:
         figures["corpus"] = card.music(corpus)
     for part in card.stale(figures, subject):

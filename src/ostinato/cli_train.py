@@ -14,6 +14,7 @@ from .checkpoint import CONFIG
 from .cli_common import as_json, progress, show, table
 from .config import load, plain
 from .errors import ConfigError
+from .models import folder_of
 from .prepare import Report, prepare, prepare_folder
 from .train import presets
 from .train.beats import BeatTraining
@@ -24,7 +25,6 @@ from .train.loop import BEST, LOG
 from .train.runs import settings_of, start
 
 Settings = TypeVar("Settings", CodecTraining, LMTraining, BeatTraining, ContextTraining)
-STAGES = {"coarse": presets.coarse, "fine": presets.fine}
 RECIPE = Path("recipes/default")
 
 folder = click.Path(path_type=Path)
@@ -32,6 +32,9 @@ run_folder = click.argument("run", type=folder)
 settings_file = click.option("--config", "file", type=folder, help="JSON file of settings; the rest keep defaults.")
 changes = click.option(
     "--set", "changes", multiple=True, metavar="KNOB=VALUE", help="Such as loop.steps=100; repeatable."
+)
+begin_with = click.option(
+    "--from", "begin", metavar="MODEL", help="A model, by name or folder, whose part a new run begins with."
 )
 recipe = click.option("--list", "recipe", type=folder, default=RECIPE, show_default=True, help="Folder of the list.")
 splits = click.option(
@@ -46,28 +49,42 @@ def train() -> None:
 
 @train.command()
 @run_folder
+@begin_with
 @settings_file
 @changes
 @as_json
-def codec(run: Path, file: Path | None, changes: Sequence[str], as_json: bool) -> None:
+def codec(run: Path, begin: str | None, file: Path | None, changes: Sequence[str], as_json: bool) -> None:
     """Train a codec in the folder RUN, or go on with the run that is there."""
-    _train(run, "codec", _settings(run, "codec", presets.codec, merged(file, changes)), json_wanted=as_json)
+
+    def fresh() -> CodecTraining:
+        return presets.codec() if begin is None else presets.codec_from(folder_of(begin))
+
+    _train(run, "codec", _settings(run, "codec", fresh, merged(file, changes)), json_wanted=as_json)
 
 
 @train.command()
 @run_folder
-@click.option("--stage", type=click.Choice(list(STAGES)), help="Which model; needed to start a run.")
+@click.option("--stage", type=click.Choice(list(presets.STAGES)), help="Which model; needed to start a run.")
 @click.option("--codec", type=folder, default=Path("runs/codec/best"), show_default=True, help="Its codec, trained.")
+@begin_with
 @settings_file
 @changes
 @as_json
-def lm(run: Path, stage: str | None, codec: Path, file: Path | None, changes: Sequence[str], as_json: bool) -> None:
+def lm(
+    run: Path,
+    stage: str | None,
+    codec: Path,
+    begin: str | None,
+    file: Path | None,
+    changes: Sequence[str],
+    as_json: bool,
+) -> None:
     """Train a masked model in the folder RUN, or go on with the run that is there."""
 
     def fresh() -> LMTraining:
         if stage is None:
             raise ConfigError("a new run needs --stage coarse or --stage fine")
-        return STAGES[stage](codec)
+        return presets.STAGES[stage](codec) if begin is None else presets.model_from(folder_of(begin), stage)
 
     settings = _settings(run, "lm", fresh, merged(file, changes))
     if stage is not None and (settings.model.given > 0) != (stage == "fine"):

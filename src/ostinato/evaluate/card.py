@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -75,13 +75,13 @@ def stale(figures: Mapping[str, Any], about: About) -> list[str]:
     return [part for part in PARTS if figures.get(part, {}).get("hash") != about.hash]
 
 
-def training(runs: Mapping[str, Path]) -> list[Figures]:
-    """Steps and hours of training runs, by stage, as their logs tell.
+def training(runs: Mapping[str, Path], known: Sequence[Figures] = ()) -> list[Figures]:
+    """Steps and hours of training runs, by stage, as their logs tell, after those `known` of other stages.
 
     Raises:
         TrainingError: a folder has no log of a run.
     """
-    table = []
+    table = [run for run in known if run["stage"] not in runs]
     for stage, folder in runs.items():
         try:
             last = json.loads((folder / "log.jsonl").read_text(encoding="utf-8").splitlines()[-1])

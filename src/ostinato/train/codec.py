@@ -18,7 +18,7 @@ from ..metrics import MEL_SCALES, mel_distance, perplexity
 from ..nn.critics import Critics, critic_loss, maker_losses
 from ..types import Signal
 from .loop import LoopConfig, rate
-from .state import Average, load_optimizer, optimizer_state
+from .state import Average, load_optimizer, optimizer_state, start_from
 
 ALIGN = 64
 
@@ -29,6 +29,7 @@ class CodecTraining:
 
     model: CodecConfig = knob("the codec", default=CodecConfig())
     loop: LoopConfig = knob("how long", default=LoopConfig())
+    start: str = knob("checkpoint whose weights a new run begins with; empty is none", default="")
     train: str = knob("folder of music to train on", default="music/train")
     validation: str = knob("folder of held-out music", default="music/val")
     batch: int = knob("excerpts in a step", default=16, low=1)
@@ -118,6 +119,7 @@ class CodecJob:
             songs(Path(s.train), least=long_enough), samples, grid.sample_rate, s.loop.seed, gain=s.gain
         )
         self.codec.align(self.music.batch(0, ALIGN))
+        start_from(s.start, self.codec, s.model)
         self.average = Average(self.codec, s.average)
         held = Excerpts(songs(Path(s.validation), least=long_enough), samples, grid.sample_rate, seed=1)
         self.held_out = held.batch(0, s.held_out)

@@ -19,7 +19,7 @@ from ..errors import ConfigError
 from ..lm import LMConfig, MaskedModel
 from ..types import Codes, Mask
 from .loop import LoopConfig, rate
-from .state import Average, load_optimizer, optimizer_state
+from .state import Average, load_optimizer, optimizer_state, start_from
 from .tokens import TokenExcerpts, tokens
 
 
@@ -29,6 +29,7 @@ class LMTraining:
 
     model: LMConfig = knob("the model", default=LMConfig())
     loop: LoopConfig = knob("how long", default=LoopConfig())
+    start: str = knob("checkpoint whose weights a new run begins with; empty is none", default="")
     codec: str = knob("checkpoint of the codec, which stays as it is", default="runs/codec/best")
     train: str = knob("folder of music to train on", default="music/train")
     validation: str = knob("folder of held-out music", default="music/val")
@@ -117,7 +118,10 @@ class LMJob:
         with torch.random.fork_rng():
             _ = torch.manual_seed(s.loop.seed)
             self.model = MaskedModel(s.model)
-        answer_with(codec.vectors()[: s.model.codebooks], self.model, s.loop.seed)
+        vectors = codec.vectors()[: s.model.codebooks]
+        answer_with(vectors, self.model, s.loop.seed)
+        start_from(s.start, self.model, s.model)
+        _ = self.model.vectors.copy_(vectors)
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=s.rate, betas=(0.9, 0.98), weight_decay=s.decay, fused=True
         )

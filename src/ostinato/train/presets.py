@@ -1,8 +1,10 @@
 """The default model's settings, a function for each part; what a run costs and reaches is in its docstring."""
 
+from dataclasses import replace
 from pathlib import Path
 
-from ..checkpoint import read_codec_config
+from ..checkpoint import read_codec_config, read_config
+from ..codec import CodecConfig
 from ..errors import ConfigError
 from ..lm import LMConfig
 from .beats import BeatTraining
@@ -41,6 +43,20 @@ def fine(codec: Path) -> LMTraining:
         raise ConfigError(f"a fine model needs a codec of more than {COARSE} codebooks, got {grid.codebooks}")
     model = LMConfig(codebooks=grid.codebooks, given=COARSE, vocabulary=grid.vocabulary, width=192, layers=5, heads=6)
     return LMTraining(model=model, codec=str(codec), frames=172, loop=LoopConfig(validate_every=250))
+
+
+STAGES = {"coarse": coarse, "fine": fine}
+
+
+def codec_from(model: Path) -> CodecTraining:
+    """More training for the codec of a model, which stays as large as it is."""
+    return CodecTraining(model=read_config(model / "codec", CodecConfig), start=str(model / "codec"))
+
+
+def model_from(model: Path, stage: str) -> LMTraining:
+    """More training for the coarse or the fine model of a model over the tokens of its codec: fine-tuning."""
+    settings = STAGES[stage](model / "codec")
+    return replace(settings, model=read_config(model / stage, LMConfig), start=str(model / stage))
 
 
 def beats() -> BeatTraining:

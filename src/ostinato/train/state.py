@@ -8,7 +8,8 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from ..checkpoint import read_tensors, write_tensors
+from ..checkpoint import read_config, read_tensors, restore, write_tensors
+from ..config import plain
 from ..errors import TrainingError
 
 
@@ -42,6 +43,22 @@ def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> N
     """Give an optimiser back its memory."""
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": {int(key): value for key, value in state.items()}, "param_groups": groups})
+
+
+def start_from(checkpoint: str, module: nn.Module, settings: Any) -> None:
+    """Give a new module, made from `settings`, the weights of a checkpoint; an empty name leaves it as it is.
+
+    Raises:
+        CheckpointError: there is no such checkpoint, or it is damaged.
+        TrainingError: it is of a module with other settings.
+    """
+    if not checkpoint:
+        return
+    found, wanted = plain(read_config(Path(checkpoint), type(settings))), plain(settings)
+    for name, value in wanted.items():
+        if found[name] != value:
+            raise TrainingError(f"{checkpoint} has {name} {found[name]}, and the run {value}; start from one like it")
+    restore(Path(checkpoint), module)
 
 
 class Average:
