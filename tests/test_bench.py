@@ -11,14 +11,16 @@ import torch
 from click.testing import CliRunner, Result
 
 from ostinato import audiofile, bench
+from ostinato.beats import agreement
 from ostinato.bench import Course, Score, course, halves, known_scores, ladder, report, run, token_costs, written
 from ostinato.chart import chart
 from ostinato.cli import main
 from ostinato.errors import AudioError, CheckpointError
 from ostinato.evaluate.estimates import Estimate
+from ostinato.interop.published import Published
 from ostinato.pipeline import Pipeline, load
 from ostinato.sampling import Confidence, Halton, One
-from ostinato.types import Audio
+from ostinato.types import Audio, Beats
 from tests import tiny
 
 RATE = 16000
@@ -48,7 +50,7 @@ def on(pipeline: Pipeline, split: Path) -> Course:
 
 def score(name: str, steps: int, level: float = 1.0) -> Score:
     spread = Estimate(level, level - 0.1, level + 0.1, 3)
-    return Score(name, steps, spread, spread, 10 * level, 0.1 * steps)
+    return Score(name, steps, spread, spread, 10 * level, min(1.0, level), 0.1 * steps)
 
 
 def test_the_music_itself_is_its_own_reconstruction(on: Course):
@@ -97,6 +99,26 @@ def test_a_ladder_has_every_sampler_at_every_number_of_steps():
     rungs = ladder([Confidence(choice=3.0), One()], [2, 8])
     assert rungs == [Confidence(choice=3.0, steps=2), Confidence(choice=3.0, steps=8), One()]
     assert [written(rung) for rung in rungs] == ["confidence:choice=3.0", "confidence:choice=3.0", "one"]
+
+
+def test_the_published_sampler_is_measured_beside_ours(on: Course):
+    (rung,) = ladder([Published(temperature=0.9)], [2])
+    assert rung == Published(temperature=0.9, sampling_steps=2)
+    found = on.score(rung)
+    assert (found.sampler, found.steps) == ("published:temperature=0.9", 2)
+    assert found.mel.mean > 0
+
+
+def test_takes_are_asked_whether_they_hold_the_beat(pipeline: Pipeline, split: Path):
+    def every(seconds: float) -> Beats:
+        return Beats(tuple(seconds * number for number in range(6)))
+
+    heard = iter([every(0.5), every(0.4), every(0.5), every(0.5)])
+    following = course(pipeline, split, count=2, seconds=3.1, tracker=lambda _: next(heard))
+    found = following.score(Confidence(steps=1))
+    assert found.beats == pytest.approx((1 + agreement(every(0.5), every(0.4))) / 2)
+    deaf = course(pipeline, split, count=2, seconds=3.1, tracker=lambda _: Beats(()))
+    assert deaf.score(Confidence(steps=1)).beats is None
 
 
 def test_what_is_known_is_not_measured_again(on: Course, monkeypatch: pytest.MonkeyPatch):
@@ -154,7 +176,8 @@ def test_the_command_leaves_a_report_values_a_page_and_a_picture(
     assert sorted(path.name for path in out.iterdir()) == ["steps.csv", "steps.json", "steps.md", "steps.svg"]
     rows = list(csv.DictReader((out / "steps.csv").read_text().splitlines()))
     assert [row["sampler"] for row in rows] == ["the music", "confidence", "confidence"] + ["levels:ratio=0.4"] * 2
-    assert all(math.isfinite(float(row[column])) for row in rows for column in bench.COLUMNS[1:])
+    told = [row[column] for row in rows for column in bench.COLUMNS[1:] if column != "beats"]
+    assert all(math.isfinite(float(value)) for value in told)
     assert "| levels:ratio=0.4 | 3 |" in (out / "steps.md").read_text()
     monkeypatch.setattr(Course, "score", lambda *_: pytest.fail("measured again"))
     again = bench_steps(*flags, *chosen)

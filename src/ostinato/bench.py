@@ -1,4 +1,4 @@
-"""What steps buy: takes of held-out music by every sampler at every number of steps, measured four ways."""
+"""What steps buy: takes of held-out music by every sampler at every number of steps, measured five ways."""
 
 import csv
 import dataclasses
@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from .beats import Tracker, agreement
 from .chance import derive
 from .clip import Clip
 from .config import defaults, knobs, unparse_named
@@ -23,13 +25,16 @@ from .evaluate.estimates import Estimate, Progress, estimate, quiet
 from .evaluate.passages import passages
 from .evaluate.reconstruction import tokens
 from .filling import fill, stages
+from .interop.published import Published
 from .lm import MaskedModel
 from .masks import scatter
 from .metrics import frechet_distance, mel_distance, token_bits
 from .pipeline import COARSE, FINE, Pipeline
 from .prompts import Prompt
+from .registry import Registry
 from .sampling import Sampler, samplers
-from .types import Audio, Codes, Mask, Signal
+from .tracking import load_tracker
+from .types import Audio, Beats, Codes, Mask, Signal
 
 STEPS = (1, 2, 4, 8, 12, 16, 24, 36, 64)
 STAGES = ("coarse", "fine")
@@ -43,8 +48,13 @@ COLUMNS: tuple[str, ...] = (
     "mel_low",
     "mel_high",
     "frechet",
+    "beats",
     "seconds",
 )
+contenders: Registry[Sampler] = Registry("sampler")
+for _name in samplers:
+    _ = contenders(_name)(samplers[_name])
+_ = contenders("published")(Published)
 
 
 @dataclass(frozen=True)
@@ -73,7 +83,8 @@ class Score:
 
     `bits` is the cost of a made token, half of them hidden, under the scoring model; `mel` the mel distance to the
     codec's reconstruction of the input; `frechet` how far the takes as a collection are from other held-out music
-    that has been through the codec; `seconds` the time of a take, from samples to samples.
+    that has been through the codec; `beats` the F-measure of its beats, tracked afresh, against those of the same
+    reconstruction, where that has any; `seconds` the time of a take, from samples to samples.
     """
 
     sampler: str
@@ -81,6 +92,7 @@ class Score:
     bits: Estimate
     mel: Estimate
     frechet: float
+    beats: float | None
     seconds: float
 
     @property
@@ -106,6 +118,8 @@ class Course:
     mask: Mask
     heard: Signal
     others: Float[Tensor, "window feature"]
+    tracker: Tracker
+    beats: Sequence[Beats]
     coding: float
 
     @property
@@ -138,7 +152,14 @@ class Course:
         bits = [cost for here in self._batches() for cost in self._bits(codes[here], here)]
         mel = [float(mel_distance(a[None], b[None], rate)) for a, b in zip(self.heard, sound, strict=True)]
         found = embed(Audio(wave[None, None], rate) for wave in sound)
-        return Score(name, steps, estimate(bits), estimate(mel), frechet_distance(self.others, found), seconds)
+        distance = frechet_distance(self.others, found)
+        return Score(name, steps, estimate(bits), estimate(mel), distance, self._following(sound), seconds)
+
+    def _following(self, sound: Signal) -> float | None:
+        rate = self.pipeline.grid.sample_rate
+        pairs = [(Audio(wave[None, None], rate), beats) for wave, beats in zip(sound, self.beats, strict=True)]
+        found = [agreement(self.tracker(audio), beats) for audio, beats in pairs if beats.times]
+        return fmean(found) if found else None
 
     def _bits(self, codes: Codes, here: slice) -> list[float]:
         """Mean bits of a made token of each take, each of them judged by the other half, and by what is visible."""
@@ -161,6 +182,7 @@ def course(
     prompt: Prompt | None = None,
     count: int = 64,
     seconds: float = 6.0,
+    tracker: Tracker | None = None,
     seed: int = 0,
     batch: int = 1,
     watch: Progress = quiet,
@@ -175,6 +197,7 @@ def course(
         prompt: `periodic:period=7` unless given.
         count: passages, a take each. As many others stand for the music that takes should be like.
         seconds: length of a passage, at least 3.
+        tracker: who hears the beats; the one that ships unless given.
         seed: which passages, which takes.
         batch: takes made at a time; another number gives other takes.
         watch: called with (what, done, total).
@@ -211,7 +234,9 @@ def course(
         threads=torch.get_num_threads(),
     )
     model = judge.coarse if stage == "coarse" else judge.fine
-    return Course(setting, pipeline, model, codes, mask, heard, others, coding)
+    ear = tracker or load_tracker("default")
+    beats = [ear(Audio(wave[None, None], grid.sample_rate)) for wave in heard]
+    return Course(setting, pipeline, model, codes, mask, heard, others, ear, beats, coding)
 
 
 def ladder(chosen: Sequence[Sampler], steps: Sequence[int] = STEPS) -> list[Sampler]:
@@ -219,21 +244,28 @@ def ladder(chosen: Sequence[Sampler], steps: Sequence[int] = STEPS) -> list[Samp
     rungs: list[Sampler] = []
     for sampler in chosen:
         settings: Any = sampler
-        stepped = "steps" in knobs(type(sampler))
-        rungs += [dataclasses.replace(settings, steps=each) for each in steps] if stepped else [sampler]
+        named = _steps_knob(sampler)
+        rungs += [sampler] if named is None else [dataclasses.replace(settings, **{named: n}) for n in steps]
     return rungs
 
 
 def written(sampler: Sampler) -> str:
     """A sampler as it is written on the command line, without its steps."""
     settings: Any = sampler
-    usual = {key: value for key, value in defaults(type(sampler)).items() if key == "steps"}
-    return unparse_named(samplers, dataclasses.replace(settings, **usual))
+    named = _steps_knob(sampler)
+    usual = {} if named is None else {named: defaults(type(sampler))[named]}
+    return unparse_named(contenders, dataclasses.replace(settings, **usual))
 
 
 def steps_of(sampler: Sampler, mask: Mask) -> int:
     """The steps that a sampler was given, or takes by its nature."""
-    return getattr(sampler, "steps", sampler.passes(mask))
+    named = _steps_knob(sampler)
+    return sampler.passes(mask) if named is None else getattr(sampler, named)
+
+
+def _steps_knob(sampler: Sampler) -> str | None:
+    """The knob that says how many steps a sampler takes, if it has one."""
+    return next((name for name in ("steps", "sampling_steps") if name in knobs(type(sampler))), None)
 
 
 def run(on: Course, rungs: Sequence[Sampler], known: Sequence[Score] = (), watch: Progress = quiet) -> Iterator[Score]:

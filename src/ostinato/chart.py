@@ -11,12 +11,14 @@ MEASURES = {
     "bits": "bits a made token",
     "mel": "mel distance to the input",
     "frechet": "Fréchet distance to other music",
+    "beats": "beats, F-measure against the input's",
 }
+BY_TIME = ("mel", "frechet")
 GOAL = ("confidence", 36)
 
 
 def chart(path: str | Path, music: Score, scores: Sequence[Score]) -> Path:
-    """Draw every measure against steps, and the Fréchet distance against seconds.
+    """Draw every measure against steps, and two of them against seconds.
 
     A dashed line is the music itself, a dotted one `confidence` at 36 steps, where it was measured.
 
@@ -32,8 +34,8 @@ def chart(path: str | Path, music: Score, scores: Sequence[Score]) -> Path:
     target = check(path)
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 7.5), dpi=140, layout="constrained")
-    panels = figure.subplots(2, 2).flatten()
+    figure = Figure(figsize=(14, 7.5), dpi=140, layout="constrained")
+    panels = figure.subplots(2, 3).flatten()
     for panel, (measure, title) in zip(panels, MEASURES.items(), strict=False):
         _lines(panel, "steps", measure, scores)
         _level(panel, music.row[measure], "--")
@@ -41,9 +43,10 @@ def chart(path: str | Path, music: Score, scores: Sequence[Score]) -> Path:
             if (score.sampler, score.steps) == GOAL:
                 _level(panel, score.row[measure], ":")
         _label(panel, "steps", title)
-    _lines(panels[3], "seconds", "frechet", scores)
-    _level(panels[3], music.frechet, "--")
-    _label(panels[3], "seconds a take", MEASURES["frechet"])
+    for panel, measure in zip(panels[len(MEASURES) :], BY_TIME, strict=True):
+        _lines(panel, "seconds", measure, scores)
+        _level(panel, music.row[measure], "--")
+        _label(panel, "seconds a take", MEASURES[measure])
     _ = panels[0].legend(fontsize=8, frameon=False)
     save(figure, target)
     return target
@@ -51,16 +54,18 @@ def chart(path: str | Path, music: Score, scores: Sequence[Score]) -> Path:
 
 def _lines(panel: Any, across: str, measure: str, scores: Sequence[Score]) -> None:
     for name in dict.fromkeys(score.sampler for score in scores):
-        rows = sorted((score.row for score in scores if score.sampler == name), key=lambda row: row["steps"])
+        own = [score.row for score in scores if score.sampler == name and score.row[measure] is not None]
+        rows = sorted(own, key=lambda row: row["steps"])
         places = [row[across] for row in rows]
         (line,) = panel.plot(places, [row[measure] for row in rows], marker="o", markersize=3, label=name)
-        if f"{measure}_low" in rows[0]:
+        if rows and f"{measure}_low" in rows[0]:
             bounds = [[row[f"{measure}_{end}"] for row in rows] for end in ("low", "high")]
             _ = panel.fill_between(places, *bounds, color=line.get_color(), alpha=0.12, linewidth=0)
 
 
-def _level(panel: Any, value: float, style: str) -> None:
-    _ = panel.axhline(value, color=INK, linestyle=style, linewidth=0.8)
+def _level(panel: Any, value: float | None, style: str) -> None:
+    if value is not None:
+        _ = panel.axhline(value, color=INK, linestyle=style, linewidth=0.8)
 
 
 def _label(panel: Any, across: str, title: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from . import audiofile
-from .bench import COLUMNS, STAGES, STEPS, Score, as_csv, course, known_scores, ladder, report, run
+from .bench import COLUMNS, STAGES, STEPS, Score, as_csv, contenders, course, known_scores, ladder, report, run
 from .chart import chart
 from .cli_common import as_json, model_option, precision_option, progress, show, table
 from .cli_evaluate import SPLIT, shared
@@ -23,7 +23,6 @@ from .evaluate.passages import passages
 from .evaluate.seams import loop_seams, window_seams
 from .pipeline import load
 from .prompts import Prompt
-from .sampling import samplers
 from .speed import SECTIONS, Speed, make_twin, measure
 from .tracking import load_tracker
 
@@ -42,7 +41,7 @@ def bench() -> None:
     "names",
     multiple=True,
     metavar="NAME[:knob=value,...]",
-    default=tuple(samplers),
+    default=tuple(contenders),
     show_default=True,
     help="Whom to measure; repeatable.",
 )
@@ -58,11 +57,12 @@ def bench() -> None:
 @precision_option
 @as_json
 def steps(names: Sequence[str], steps: str, out: Path, model: str, scorer: str | None, **options: Any) -> None:
-    """Bits a token, mel distance, Fréchet distance and time, for each sampler at each number of steps.
+    """Bits a token, mel and Fréchet distance, beats and time, for each sampler at each number of steps.
 
+    `published` is VampNet's own sampler, as published.
     Scores are written as they come. What the folder already holds of the same setting is not measured again.
     """
-    rungs = ladder([parse_named(samplers, name) for name in names], numbers(steps))
+    rungs = ladder([parse_named(contenders, name) for name in names], numbers(steps))
     _make_folder(out)
     pipeline = load(model, precision=options["precision"])
     with progress() as watch:
@@ -209,7 +209,8 @@ def page(music: Score, scores: Sequence[Score]) -> str:
 
 
 def _cells(score: Score) -> list[str]:
-    return [f"{value:.3f}" if isinstance(value, float) else str(value) for value in score.row.values()]
+    texts = {float: "{:.3f}".format, type(None): lambda _: ""}
+    return [texts.get(type(value), str)(value) for value in score.row.values()]
 
 
 def _make_folder(out: Path) -> None:
