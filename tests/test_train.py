@@ -19,7 +19,7 @@ from ostinato.config import load, plain
 from ostinato.errors import CheckpointError, ConfigError, TrainingError
 from ostinato.lm import LMConfig, MaskedModel
 from ostinato.train.codec import CodecJob, CodecTraining
-from ostinato.train.lm import LMJob, LMTraining, answer_with, half_sums, random_mask, shaped_mask
+from ostinato.train.lm import LMJob, LMTraining, answer_with, half_sums, optimizers, random_mask, shaped_mask
 from ostinato.train.loop import LoopConfig, rate, run
 from ostinato.train.runs import settings_of, start
 from ostinato.train.state import Average, read_state, write_state
@@ -237,6 +237,16 @@ def test_a_run_begins_with_nothing_but_its_like(music: Path, frozen: Path, tmp_p
         LMJob(lm_training(music, frozen, tmp_path / "cache", start=str(tmp_path / "wide")))
     with pytest.raises(CheckpointError, match="none is not a checkpoint"):
         CodecJob(codec_training(music, start=str(tmp_path / "none")))
+
+
+def test_every_weight_is_learnt_by_one_optimizer(monkeypatch: pytest.MonkeyPatch):
+    model = tiny.model()
+    groups = [each.param_groups[0]["params"] for each in optimizers(model, 1e-3, 0.0).values()]
+    assert sorted(map(id, groups[0] + groups[1])) == sorted(map(id, model.parameters()))
+    assert len(groups[0]) == 6 * tiny.COARSE.layers
+    monkeypatch.delattr(torch.optim, "Muon")
+    with pytest.raises(TrainingError, match=r"needs torch 2.9 or newer, for its Muon, got 2"):
+        optimizers(model, 1e-3, 0.0)
 
 
 def test_a_visible_cell_costs_nothing(music: Path, frozen: Path, tmp_path: Path):
