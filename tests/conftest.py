@@ -30,7 +30,7 @@ def grid_of() -> GridOf:
 
 @pytest.fixture
 def listener() -> Callable[..., Callable[[Tensor, Tensor], Tensor]]:
-    """`listener(codebooks=3, vocab=7)` gives a `predict` that hears the visible cells beside and below each cell.
+    """`listener(codebooks=3, vocab=7)` gives a `predict` that hears the visible cells beside and below each hidden one.
 
     It treats items alike, and frames alike on a circle; it cannot see under the mask.
     """
@@ -44,7 +44,7 @@ def listener() -> Callable[..., Callable[[Tensor, Tensor], Tensor]]:
         def predict(codes: Tensor, mask: Tensor) -> Tensor:
             heard = codes.masked_fill(mask, vocab)
             before, after = heard.roll(1, -1), heard.roll(-1, -1)
-            return own + beside[level, before] + beside[level, after] + below[level, heard.roll(1, -2)]
+            return (own + beside[level, before] + beside[level, after] + below[level, heard.roll(1, -2)])[mask]
 
         return predict
 

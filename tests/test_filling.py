@@ -64,7 +64,8 @@ class Echo(MaskedModel):
     def hidden_logits(self, codes: Tensor, mask: Tensor, bias: Tensor) -> Tensor:
         nearest = bias.masked_fill(mask[:, :1], torch.inf).argmin(-1)
         token = codes[:, 0].gather(-1, nearest) * (~mask[:, 0]).any(-1, keepdim=True)
-        return 50.0 * torch.nn.functional.one_hot(token, 32)[:, None].expand(-1, self.config.predicted, -1, -1)
+        said = 50.0 * torch.nn.functional.one_hot(token, 32)[:, None].expand(-1, self.config.predicted, -1, -1)
+        return said[mask[:, self.config.given :]]
 
 
 @pytest.mark.parametrize("circular", [False, True])

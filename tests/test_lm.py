@@ -28,13 +28,12 @@ def test_logits_are_for_the_predicted_codebooks(model: MaskedModel):
 
 
 @pytest.mark.parametrize("circular", [False, True])
-def test_logits_of_hidden_cells_alone_are_the_same_and_the_others_are_zero(model: MaskedModel, circular: bool):
+def test_logits_of_hidden_cells_alone_are_the_same(model: MaskedModel, circular: bool):
     codes, mask = grid(model)
     hidden = mask[:, model.config.given :]
     hidden[:, 0] = False
     found = model.hidden_logits(codes, mask, model.bias(14, circular=circular))
-    assert torch.allclose(found[hidden], model(codes, mask, circular=circular)[hidden], atol=1e-5)
-    assert not bool(found[~hidden].any())
+    assert torch.allclose(found, model(codes, mask, circular=circular)[hidden], atol=1e-5)
 
 
 def test_what_lies_under_the_mask_does_not_matter(model: MaskedModel):

@@ -1,4 +1,4 @@
-"""Filters, the schedule, one reveal, and parallel decoding."""
+"""One guess, filters, the schedule, one reveal, and parallel decoding."""
 
 import itertools
 import math
@@ -13,8 +13,8 @@ from torch import Tensor
 from ostinato.config import unparse
 from ostinato.errors import ConfigError
 from ostinato.masks import drawing
-from ostinato.sampling import Confidence, Noise, Sampler, cosine_left, derive, reveal, samplers, top_p, typical
-from ostinato.sampling.filters import ROWS
+from ostinato.sampling import Confidence, Noise, Sampler, cosine_left, derive, drawn, reveal, samplers, top_p, typical
+from ostinato.sampling.passes import ROWS
 
 FILTERS = [top_p, typical]
 
@@ -29,7 +29,47 @@ def random_logits(cells: int, vocab: int, spread: float = 2.0, seed: int = 0) ->
 
 def always(logits: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
     """A model that says the same of every cell, whatever it sees."""
-    return lambda codes, mask: logits.expand(*codes.shape, -1)
+    return lambda codes, mask: logits.expand(*codes.shape, -1)[mask]
+
+
+# One guess
+
+
+@pytest.mark.parametrize("vocab", [3, 40, 1000])
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 5.0])
+def test_tokens_are_drawn_as_often_as_they_are_likely(vocab: int, temperature: float):
+    """By a chi-squared test over tokens that are expected at least ten times, with all the rarer ones as one."""
+    logits, cells = random_logits(1, vocab, spread=3.0), 200_000
+    found = drawn(logits.expand(cells, -1), temperature, Noise([5]).guess(0, torch.ones(1, 1, cells).bool()))
+    expected = (logits[0].double() / temperature).softmax(-1) * cells
+    counts, often = torch.bincount(found, minlength=vocab), expected >= 10
+    pairs = [*zip(counts[often].tolist(), expected[often].tolist(), strict=True)]
+    pairs.append((int(counts[~often].sum()), float(expected[~often].sum())))
+    chi_squared = sum((count - wanted) ** 2 / max(wanted, 1.0) for count, wanted in pairs)
+    assert abs(chi_squared - len(pairs)) < 5 * math.sqrt(2 * len(pairs)) + 5
+
+
+@given(st.integers(0, 999), st.floats(1e-6, 1 - 1e-6))
+@settings(max_examples=30)
+def test_colder_and_colder_nothing_but_the_likeliest_is_drawn(seed: int, chance: float):
+    logits = random_logits(5, 9, seed=seed)
+    for temperature in (1e-4, 1e-20, 1e-300, 0.0):
+        assert torch.equal(drawn(logits * 10, temperature, torch.full((5,), chance)), logits.argmax(-1))
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.1, 1.0, 10.0])
+@pytest.mark.parametrize("noise", [2**-24, 0.5, 1 - 2**-24])
+def test_what_is_ruled_out_is_not_drawn_at_the_ends_of_the_noise(temperature: float, noise: float):
+    logits = torch.full((3, 1024), -torch.inf)
+    logits[0, 7], logits[1, 3:1000], logits[2, 1:-1] = -50.0, 2.0, random_logits(1, 1022, 9.0)[0]
+    found = drawn(logits, temperature, torch.full((3,), noise))
+    assert bool(logits.gather(-1, found[:, None]).isfinite().all())
+
+
+def test_cells_are_drawn_the_same_alone_and_together():
+    logits, chance = random_logits(2 * ROWS + 3, 40), Noise([3]).guess(0, torch.ones(1, 1, 2 * ROWS + 3).bool())
+    one_by_one = [drawn(row[None], 1.0, noise[None]) for row, noise in zip(logits, chance, strict=True)]
+    assert torch.equal(drawn(logits, 1.0, chance), torch.cat(one_by_one))
 
 
 # Filters
@@ -275,7 +315,7 @@ def test_no_freedom_fills_the_surest_cells_first():
     logits = torch.stack([1 - likely, likely, torch.zeros(6)], dim=-1).clamp(min=1e-9).log()[None, None]
     pictures: list[str] = []
     result = Confidence(steps=3, temperature=0.0, choice=0.0)(
-        lambda codes, mask: logits,
+        lambda codes, mask: logits[mask],
         torch.zeros(1, 1, 6).long(),
         torch.ones(1, 1, 6, dtype=torch.bool),
         Noise([0]),
@@ -303,7 +343,8 @@ def test_decoding_is_what_its_definition_says(how: Confidence, grid_of, listener
     _ = how(predict, codes, mask, noise, watch=lambda step, now, hidden: seen.append((now, hidden)))
     assert len(seen) == how.steps
     for step, ((before, was_hidden), (now, hidden)) in enumerate(itertools.pairwise([(codes, mask), *seen])):
-        logits, guess_noise = predict(before, was_hidden), noise.guess(step, 3, 20, 7)
+        logits = torch.zeros(2, 3, 20, 7).masked_scatter(was_hidden[..., None], predict(before, was_hidden))
+        chance = torch.zeros(2, 3, 20).masked_scatter(was_hidden, noise.guess(step, was_hidden))
         fade = (how.steps - step - 1) / how.steps
         for item in range(2):
             sure: dict[tuple[int, int], float] = {}
@@ -311,7 +352,8 @@ def test_decoding_is_what_its_definition_says(how: Confidence, grid_of, listener
                 cell = logits[item, c, t]
                 filtered = top_p(typical(cell, how.typical, how.typical_least), how.top_p)
                 warmth = how.temperature if step / how.steps <= how.cutoff else 0.0
-                token = int((filtered + warmth * guess_noise[item, c, t]).argmax())
+                shares = (filtered.double() / max(warmth, 1e-9)).softmax(-1).tolist()
+                token = next(n for n in range(7) if sum(shares[: n + 1]) > chance[item, c, t])
                 assert now[item, c, t] == token
                 sure[c, t] = float(cell.log_softmax(-1)[token])
                 sure[c, t] += how.choice * fade * float(noise.choice(step, 3, 20)[item, c, t])
@@ -327,7 +369,7 @@ def test_freedom_of_choice_shuffles_the_order_and_fades():
     for choice in (0.0, 1.0, 100.0):
         seen: list[Tensor] = []
         _ = Confidence(steps=3, choice=choice)(
-            lambda codes, mask: logits,
+            lambda codes, mask: logits[mask],
             torch.zeros(1, 1, 64).long(),
             torch.ones(1, 1, 64, dtype=torch.bool),
             Noise([5]),
@@ -432,7 +474,7 @@ def test_whatever_is_hidden_is_filled_with_tokens(seed: int, steps: int, frames:
     mask = torch.rand(2, 2, frames, generator=chance) < share
     marked = codes.masked_fill(mask, 99)
     logits = torch.randn(2, 2, frames, 5, generator=chance)
-    result = Confidence(steps=steps)(lambda c, m: logits, marked, mask, Noise([seed, derive(seed, 1)]))
+    result = Confidence(steps=steps)(always(logits), marked, mask, Noise([seed, derive(seed, 1)]))
     assert bool(((result >= 0) & (result < 5)).all())
     assert torch.equal(result[~mask], codes[~mask])
 

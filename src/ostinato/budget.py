@@ -11,7 +11,7 @@ from torch import Tensor
 from .config import knobs
 from .errors import ConfigError
 from .sampling import Confidence, Sampler
-from .types import Codes, Logits, Mask, Predict
+from .types import Codes, HiddenLogits, Mask, Predict
 
 EVEN = 0.9  # of the time is planned where a later stage can take up the rest; no machine runs evenly
 
@@ -94,7 +94,7 @@ class Budget:
     def counted(self, predict: Predict) -> Predict:
         """`predict`, with its passes counted."""
 
-        def count(codes: Codes, mask: Mask) -> Logits:
+        def count(codes: Codes, mask: Mask) -> HiddenLogits:
             self._passes += 1
             return predict(codes, mask)
 
@@ -110,9 +110,9 @@ class Budget:
 def remembered(predict: Predict) -> Predict:
     """`predict` that knows its latest answer, so that asking the same again costs nothing."""
     asked: list[Tensor] = []
-    said: list[Logits] = []
+    said: list[HiddenLogits] = []
 
-    def answer(codes: Codes, mask: Mask) -> Logits:
+    def answer(codes: Codes, mask: Mask) -> HiddenLogits:
         if not said or not (torch.equal(asked[0], codes) and torch.equal(asked[1], mask)):
             asked[:], said[:] = [codes, mask], [predict(codes, mask)]
         return said[0]

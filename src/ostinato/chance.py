@@ -15,15 +15,14 @@ from .errors import ConfigError
 _GOLDEN = 0x9E3779B97F4A7C15 - 2**64  # odd, close to 2**64 / golden ratio: spreads neighbours far apart
 _START = 0x243F6A8885A308D3  # digits of pi, so that seed 0 is as good as any
 _GUESS, _CHOICE = 1, 2
-_BLOCK = 1 << 17  # values made at a time, so that they stay in the cache
 
 
 @dataclass(frozen=True)
 class Noise:
-    """Gumbel noise for a sampler, a function of (seed of the row, step, codebook, frame, token) and of nothing else.
+    """Noise for a sampler, a function of (seed of the row, step, codebook, frame) and of nothing else.
 
     A row has the same noise alone and in a batch, and a window of a long grid the noise that the whole grid has
-    there. Values lie within -2.9 to 16.7, so that 0 times noise is 0.
+    there.
 
     Args:
         seeds: one for each row of the batch, 0 to 2**64 - 1.
@@ -47,31 +46,21 @@ class Noise:
         if not isinstance(self.first_frame, int) and len(self.first_frame) != len(self.seeds):
             raise ConfigError(f"noise needs a first frame for each of {len(self.seeds)} rows, got {self.first_frame}")
 
-    def guess(
-        self, step: int, codebooks: int, frames: int, vocab: int, device: torch.device | str | None = None
-    ) -> Float[Tensor, "batch codebook frame vocab"]:
-        """Noise for which token a cell gets, for every cell of the grid."""
-        everywhere = torch.ones(len(self.seeds), codebooks, frames, dtype=torch.bool, device=device)
-        return self.guess_at(step, everywhere, vocab).view(len(self.seeds), codebooks, frames, vocab)
-
-    def guess_at(
-        self, step: int, mask: Bool[Tensor, "batch codebook frame"], vocab: int
-    ) -> Float[Tensor, "hidden vocab"]:
-        """The same as `guess(...)[mask]`, at the cost of the hidden cells only.
+    def guess(self, step: int, mask: Bool[Tensor, "batch codebook frame"]) -> Float[Tensor, " hidden"]:
+        """Noise for which token each hidden cell gets: even between 0 and 1, neither of which comes up.
 
         Raises:
             ConfigError: there is not one seed for each row of the mask.
         """
         if mask.shape[0] != len(self.seeds):
             raise ConfigError(f"noise needs one seed for each of {mask.shape[0]} rows, got {len(self.seeds)} seeds")
-        return _gumbel(self._keys(_GUESS, step, mask.shape[1], mask.shape[2], mask.device)[mask], vocab)
+        return _even(self._keys(_GUESS, step, mask.shape[1], mask.shape[2], mask.device)[mask])
 
     def choice(
         self, step: int, codebooks: int, frames: int, device: torch.device | str | None = None
     ) -> Float[Tensor, "batch codebook frame"]:
-        """Noise for which guesses stay, one value for every cell of the grid."""
-        keys = self._keys(_CHOICE, step, codebooks, frames, device)
-        return _gumbel(keys.flatten(), 1).view(keys.shape)
+        """Noise for which guesses stay, for every cell of the grid: Gumbel noise, within -2.9 to 16.7."""
+        return _even(self._keys(_CHOICE, step, codebooks, frames, device)).log_().neg_().log_().neg_()
 
     def frames(self, count: int, device: torch.device | str | None = None) -> Int[Tensor, "row 1 frame"]:
         """The numbers that `count` frames from the first one have in the whole grid; on a circle, within its period.
@@ -141,30 +130,6 @@ def _stir(key: Int[Tensor, "*cell"], value: Int[Tensor, "*other"]) -> Int[Tensor
     return z ^ ((z >> 31) & (2**33 - 1))
 
 
-def _gumbel(keys: Int[Tensor, " cell"], vocab: int) -> Float[Tensor, "cell vocab"]:
-    """Independent standard Gumbel values, `vocab` of them for each 64-bit key."""
-    words = keys.contiguous().view(torch.int32).view(-1, 2)
-    tokens = torch.arange(vocab, dtype=torch.int32, device=keys.device) * (0x9E3779B1 - 2**32)
-    noise = torch.empty(len(keys), vocab, device=keys.device)
-    rows = max(1, _BLOCK // vocab)
-    for start in range(0, len(keys), rows):
-        bits = _scramble(tokens, words[start : start + rows])
-        uniform = noise[start : start + rows].copy_(bits >> 9)
-        _ = uniform.mul_(2**-23).add_(0.5 + 2**-24).log_().neg_().log_().neg_()
-    return noise
-
-
-def _scramble(tokens: Int[Tensor, " vocab"], words: Int[Tensor, "cell 2"]) -> Int[Tensor, "cell vocab"]:
-    """32 even bits for each cell and token.
-
-    In 32-bit integers, in place on its own buffers: this is the part of sampling that touches every token.
-
-    Source: the multiply and xor-shift constants are those of Wellons, "Prospecting for hash functions" (2018).
-    """
-    bits = tokens ^ words[:, :1]
-    bits *= 0x7FEB352D
-    bits ^= (bits >> 15).bitwise_and_(2**17 - 1)
-    bits += words[:, 1:]
-    bits *= 0x846CA68B - 2**32
-    bits ^= (bits >> 16).bitwise_and_(2**16 - 1)
-    return bits
+def _even(keys: Int[Tensor, "*cell"]) -> Float[Tensor, "*cell"]:
+    """The highest 23 bits of each key as a number between 0 and 1: an odd multiple of 2^-24."""
+    return (keys >> 41).float().mul_(2**-23).add_(0.5 + 2**-24)

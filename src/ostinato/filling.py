@@ -13,7 +13,7 @@ from .lm import MaskedModel
 from .nn.attend import Bias
 from .plan import Windows, batches
 from .sampling import Noise, Sampler, derive
-from .types import Codes, Hurry, Logits, Mask, Predict, Watch
+from .types import Codes, HiddenLogits, Hurry, Mask, Predict, Watch
 
 SPAN = 576
 OVERLAP = 144
@@ -40,7 +40,7 @@ class Stage:
     def predict(self, given: Codes, bias: Bias) -> Predict:
         """The model as a sampler sees it, which need not know of the codebooks below, over frames of this bias."""
 
-        def predict(codes: Codes, mask: Mask) -> Logits:
+        def predict(codes: Codes, mask: Mask) -> HiddenLogits:
             seen = torch.zeros_like(given, dtype=torch.bool)
             return self.model.hidden_logits(torch.cat([given, codes], dim=1), torch.cat([seen, mask], dim=1), bias)
 
@@ -160,7 +160,7 @@ class _Job:
         )
         self.ask: Predict = self._predict
 
-    def _predict(self, codes: Codes, mask: Mask) -> Logits:
+    def _predict(self, codes: Codes, mask: Mask) -> HiddenLogits:
         given = self._codes_at(slice(self._stage.part.start))
         return self._stage.predict(given, self._bias)(codes, mask)
 

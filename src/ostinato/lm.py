@@ -16,7 +16,7 @@ from .errors import ConfigError
 from .nn.attend import Bias
 from .nn.lower import Linear, lower
 from .nn.transformer import Transformer
-from .types import Codes, Mask
+from .types import Codes, HiddenLogits, Mask
 
 
 @config
@@ -78,20 +78,18 @@ class MaskedModel(nn.Module):
         bias = self.transformer.bias(frames, circular=circular)
         return bias.bfloat16() if self.precision == "bf16" else bias
 
-    def hidden_logits(self, codes: Codes, mask: Mask, bias: Bias) -> Float[Tensor, "batch predicted frame vocab"]:
-        """`forward` for the hidden cells alone, whose logits it works out; those of the others are 0.
-
-        `bias` is that of so many frames.
-        """
+    def hidden_logits(self, codes: Codes, mask: Mask, bias: Bias) -> HiddenLogits:
+        """`forward` for the hidden cells of the predicted codebooks alone; `bias` is that of so many frames."""
         c = self.config
-        wanted = mask[:, c.given :]
+        wanted = mask[:, c.given :].flatten(0, 1)
+        counts = wanted.sum(1).tolist()
+        logits = torch.empty(sum(counts), c.vocabulary, device=codes.device)
         with self._computing(codes.device):
             features = self.transformer(self.embed(codes, mask), bias)
-            logits = torch.zeros(*wanted.shape, c.vocabulary, device=codes.device)
-            for level, hidden in enumerate(wanted.unbind(1)):
-                if bool(hidden.any()):
-                    part = slice(level * c.vocabulary, (level + 1) * c.vocabulary)
-                    logits[:, level][hidden] = self.classify(features[hidden], part).float()
+            for number, (rows, hidden) in enumerate(zip(logits.split(counts), wanted, strict=True)):
+                item, level = divmod(number, c.predicted)
+                part = slice(level * c.vocabulary, (level + 1) * c.vocabulary)
+                _ = rows.copy_(self.classify(features[item, hidden], part))
         return logits
 
     def lower(self, precision: str) -> None:

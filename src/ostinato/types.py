@@ -21,7 +21,9 @@ SignalStream: TypeAlias = Iterable[Float[Tensor, "_ _"]]
 CodesStream: TypeAlias = Iterable[Int[Tensor, "_ _ _"]]
 Mask: TypeAlias = Bool[Tensor, "batch codebook frame"]
 Logits: TypeAlias = Float[Tensor, "batch codebook frame vocab"]
-Predict: TypeAlias = Callable[[Codes, Mask], Logits]
+HiddenLogits: TypeAlias = Float[Tensor, "hidden vocab"]
+"""Logits of the hidden cells alone, in the order of `codes[mask]`."""
+Predict: TypeAlias = Callable[[Codes, Mask], HiddenLogits]
 Watch: TypeAlias = Callable[[int, Codes, Mask], None]
 Hurry: TypeAlias = Callable[[], bool]
 

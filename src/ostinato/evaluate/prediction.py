@@ -1,7 +1,7 @@
 """How well the masked models foretell hidden tokens: bits by codebook, beside what bare frequencies know."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from ..chance import derive
 from ..codec import Codec
 from ..masks import scatter
 from ..metrics import token_bits, unigram, unigram_entropy
-from ..types import Codes, Mask, Predict
+from ..types import Codes, Logits, Mask
 from .estimates import Progress, quiet
 from .passages import passages
 from .reconstruction import tokens
@@ -29,7 +29,7 @@ class Stage:
     name: str
     codebooks: int
     given: int
-    predict: Predict
+    predict: Callable[[Codes, Mask], Logits]
 
 
 @dataclass(frozen=True)

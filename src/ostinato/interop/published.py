@@ -74,7 +74,9 @@ class Published:
                 watch(step.number, now.clamp_min(0), now == hidden_id)
 
         def logits(tokens: Tokens) -> Scores:
-            return predict(tokens.clamp_min(0), tokens == hidden_id)
+            hidden = tokens == hidden_id
+            said = predict(tokens.clamp_min(0), hidden)
+            return said.new_zeros(*tokens.shape, said.shape[-1]).masked_scatter(hidden[..., None], said)
 
         return _fill(logits, codes[:, :0], codes.masked_fill(mask, hidden_id), hidden_id, self, chance, tell, hurry)
 

@@ -8,7 +8,7 @@ from .levels import Levels
 from .one import One
 from .plug import Sampler, samplers
 from .remask import Remask
-from .steps import cosine_left, ranks, reveal
+from .steps import cosine_left, drawn, ranks, reveal
 
 __all__ = [
     "Confidence",
@@ -20,6 +20,7 @@ __all__ = [
     "Sampler",
     "cosine_left",
     "derive",
+    "drawn",
     "ranks",
     "reveal",
     "samplers",

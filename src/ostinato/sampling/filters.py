@@ -1,13 +1,9 @@
 """Filters: which tokens a guess may fall on."""
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-
-ROWS = 256  # cells filtered at a time, so that they stay in the cache
 
 
 def top_p(logits: Float[Tensor, "*cell vocab"], mass: float) -> Float[Tensor, "*cell vocab"]:
@@ -19,12 +15,8 @@ def top_p(logits: Float[Tensor, "*cell vocab"], mass: float) -> Float[Tensor, "*
     """
     if mass >= 1:
         return logits
-
-    def likeliest(rows: Float[Tensor, "cell vocab"]) -> Float[Tensor, "cell vocab"]:
-        likelihood = rows.softmax(-1)
-        return _keep_best(rows, likelihood, likelihood, mass, 1)
-
-    return _in_parts(likeliest, logits)
+    likelihood = logits.softmax(-1)
+    return _keep_best(logits, likelihood, likelihood, mass, 1)
 
 
 def typical(logits: Float[Tensor, "*cell vocab"], mass: float, least: int = 1) -> Float[Tensor, "*cell vocab"]:
@@ -37,22 +29,10 @@ def typical(logits: Float[Tensor, "*cell vocab"], mass: float, least: int = 1) -
     """
     if mass >= 1:
         return logits
-
-    def most_typical(rows: Float[Tensor, "cell vocab"]) -> Float[Tensor, "cell vocab"]:
-        surprise = -rows.log_softmax(-1)
-        likelihood = (-surprise).exp()
-        entropy = torch.special.entr(likelihood).sum(-1, keepdim=True)
-        return _keep_best(rows, -(surprise - entropy).abs(), likelihood, mass, least)
-
-    return _in_parts(most_typical, logits)
-
-
-def _in_parts(
-    change: Callable[[Float[Tensor, "cell vocab"]], Float[Tensor, "cell vocab"]], logits: Float[Tensor, "*cell vocab"]
-) -> Float[Tensor, "*cell vocab"]:
-    """What `change` makes of the logits, some cells at a time."""
-    parts = [change(rows) for rows in logits.reshape(-1, logits.shape[-1]).split(ROWS)]
-    return torch.cat(parts).view(logits.shape)
+    surprise = -logits.log_softmax(-1)
+    likelihood = (-surprise).exp()
+    entropy = torch.special.entr(likelihood).sum(-1, keepdim=True)
+    return _keep_best(logits, -(surprise - entropy).abs(), likelihood, mass, least)
 
 
 def _keep_best(

@@ -8,9 +8,11 @@ from torch import Tensor
 
 from ..chance import Noise
 from ..config import config, knob
-from ..types import Codes, Hurry, Logits, Mask, Predict, Watch
+from ..types import Codes, HiddenLogits, Hurry, Mask, Predict, Watch
 from .filters import top_p, typical
-from .steps import cosine_left, reveal
+from .steps import cosine_left, drawn, reveal
+
+ROWS = 256  # cells whose tokens are drawn at a time, so that they stay in the cache
 
 
 @dataclass(frozen=True)
@@ -87,15 +89,23 @@ class Passes:
                 watch(step, canvas.codes, canvas.mask)
         return canvas.codes
 
-    def step(self, step: int, logits: Logits, canvas: Canvas, left: Int[Tensor, " batch"], noise: Noise) -> Canvas:
+    def step(
+        self, step: int, logits: HiddenLogits, canvas: Canvas, left: Int[Tensor, " batch"], noise: Noise
+    ) -> Canvas:
         """The canvas after one pass, in which `left` cells of each item are hidden."""
         mask = canvas.mask
-        hidden = logits[mask].float()
-        wanted = top_p(typical(hidden, self.typical, self.typical_least), self.top_p)
-        guess = (wanted + self.warmth(step) * noise.guess_at(step, mask, logits.shape[-1])).max(-1).indices
-        likely = hidden.log_softmax(-1).gather(-1, guess[:, None])[:, 0]
+        each = zip(logits.split(ROWS), noise.guess(step, mask).split(ROWS), strict=True)
+        found = [self._guess(self.warmth(step), rows.float(), chance) for rows, chance in each]
+        guess, likely = (torch.cat(parts) for parts in zip(*found, strict=True))
         codes, after = reveal(canvas.codes, mask, guess, self.trust(step, likely, mask, noise), left.to(mask.device))
         return Canvas(codes, after, canvas.first, canvas.likely.masked_scatter(mask, likely))
+
+    def _guess(
+        self, warmth: float, logits: Float[Tensor, "cell vocab"], noise: Float[Tensor, " cell"]
+    ) -> tuple[Int[Tensor, " cell"], Float[Tensor, " cell"]]:
+        """A token for each cell, and the logarithm of its likelihood before the filters and at temperature 1."""
+        guess = drawn(top_p(typical(logits, self.typical, self.typical_least), self.top_p), warmth, noise)
+        return guess, logits.log_softmax(-1).gather(-1, guess[:, None])[:, 0]
 
 
 @config

@@ -11,9 +11,9 @@ from ..types import Codes, Hurry, Mask, Predict, Watch
 class Sampler(Protocol):
     """A settings object that fills the hidden cells of `codes` and leaves the others as they are.
 
-    `predict` gives logits for every cell of the grid; what they say about visible cells is not read. `watch` is
-    called after each pass; what it raises ends the work and reaches the caller, which is how to cancel. `hurry` is
-    asked after each pass of the model that would leave cells hidden: where it says True, that pass fills them all.
+    `predict` gives the logits of each hidden cell, in the order of `codes[mask]`. `watch` is called after each pass;
+    what it raises ends the work and reaches the caller, which is how to cancel. `hurry` is asked after each pass of the
+    model that would leave cells hidden: where it says True, that pass fills them all.
     """
 
     def passes(self, mask: Mask) -> int:

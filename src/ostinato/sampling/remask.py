@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..chance import Noise
 from ..config import config, knob
-from ..types import Logits
+from ..types import HiddenLogits
 from .confidence import Confidence
 from .passes import Canvas
 from .plug import samplers
@@ -28,7 +28,9 @@ class Remask(Confidence):
 
     again: float = knob("share of the filled cells that each pass hides again", default=0.1, low=0, high=1)
 
-    def step(self, step: int, logits: Logits, canvas: Canvas, left: Int[Tensor, " batch"], noise: Noise) -> Canvas:
+    def step(
+        self, step: int, logits: HiddenLogits, canvas: Canvas, left: Int[Tensor, " batch"], noise: Noise
+    ) -> Canvas:
         filled = canvas.first & ~canvas.mask
         count = (self.again * filled.flatten(1).sum(1).cpu().double()).floor().to(left.dtype).minimum(left)
         after = super().step(step, logits, canvas, left - count, noise)

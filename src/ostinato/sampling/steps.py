@@ -1,4 +1,4 @@
-"""The parts that samplers are made of: how many cells stay hidden, whose turn it is, and one reveal."""
+"""The parts that samplers are made of: how many cells stay hidden, a guess, whose turn it is, and one reveal."""
 
 import math
 
@@ -7,6 +7,8 @@ from jaxtyping import Float, Int, Real
 from torch import Tensor
 
 from ..types import Codes, Mask
+
+COLDEST = 2.0**-100
 
 
 def cosine_left(step: int, steps: int, total: Int[Tensor, " batch"]) -> Int[Tensor, " batch"]:
@@ -19,6 +21,25 @@ def cosine_left(step: int, steps: int, total: Int[Tensor, " batch"]) -> Int[Tens
     """
     share = math.cos(math.pi / 2 * (step + 1) / steps)
     return (total.double() * share).floor().to(total.dtype).minimum(total - step - 1).clamp(min=0)
+
+
+def drawn(
+    logits: Float[Tensor, "hidden vocab"], temperature: float, noise: Float[Tensor, " hidden"]
+) -> Int[Tensor, " hidden"]:
+    """A token for each cell, each as likely as the softmax of the logits over the temperature says.
+
+    Tokens lie side by side from 0 to 1, each as long as it is likely, and the noise falls on one of them.
+
+    Args:
+        logits: those of tokens that are never to be drawn are minus infinity.
+        temperature: 0 counts as 2^-100. Float logits that differ at all are then so far apart that the likeliest token
+            has all the likelihood.
+        noise: even between 0 and 1, one number for each cell.
+
+    Source: inversion, Devroye, "Non-uniform random variate generation" (1986), section III.2.
+    """
+    upto = (logits / max(temperature, COLDEST)).softmax(-1).cumsum(-1)
+    return torch.searchsorted(upto, noise[:, None] * upto[:, -1:], right=True)[:, 0]
 
 
 def reveal(
