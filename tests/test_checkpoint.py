@@ -1,6 +1,8 @@
 """Checkpoints come back as they went, or not at all."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -127,3 +129,12 @@ def test_weights_that_are_used_as_they_lie_in_a_file_outlive_it(tmp_path: Path):
     model = load_model(tmp_path / "m")
     save(tmp_path / "m", tiny.COARSE, tiny.model(seed=1))
     assert torch.equal(model.classify.weight, tiny.model().classify.weight)
+
+
+def test_loading_draws_nothing_and_has_torch_import_no_compiler(folder: Path):
+    loading = (
+        f"from ostinato.checkpoint import load_model; from pathlib import Path; _ = load_model(Path({str(folder)!r}))"
+    )
+    found = "import sys; print({'torch._dynamo', 'sympy'} & set(sys.modules))"
+    told = subprocess.run([sys.executable, "-c", f"{loading}; {found}"], capture_output=True, text=True, check=True)
+    assert told.stdout == "set()\n"

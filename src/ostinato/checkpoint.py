@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from .codec import SpectralCodec
 from .codecs import DEFAULT_KIND, KINDS, CodecSettings, kind_of, make
@@ -57,6 +58,19 @@ def save(folder: Path, settings: Any, module: nn.Module, *, dtype: torch.dtype |
     write_text(folder / CONFIG, json.dumps(named | plain(settings), indent=1) + "\n")
 
 
+class _Undrawn(TorchFunctionMode):
+    """Within, modules start with no numbers drawn for them.
+
+    They are about to get others; and on the meta device drawing has torch import its compiler, which takes a second.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        options = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return args[0] if args else options["tensor"]
+        return (torch.empty if func is torch.randn else func)(*args, **options)
+
+
 def read_config(folder: Path, kind: type) -> Any:
     """The config of a checkpoint, as an object of class `kind`.
 
@@ -88,7 +102,7 @@ def load_codec(folder: Path) -> SpectralCodec | LAC:
         CheckpointError, ConfigError: as `read_codec_config` and `restore`.
     """
     settings = read_codec_config(folder)
-    with torch.device("meta"):
+    with torch.device("meta"), _Undrawn():
         codec = make(settings)
     restore(folder, codec)
     return codec.eval().requires_grad_(False)
@@ -101,7 +115,7 @@ def load_model(folder: Path, precision: str = "fp32") -> MaskedModel:
         CheckpointError, ConfigError: as `read_config`, `restore` and `MaskedModel.lower`.
     """
     settings = read_config(folder, LMConfig)
-    with torch.device("meta"):
+    with torch.device("meta"), _Undrawn():
         model = MaskedModel(settings)
     restore(folder, model, None if precision == "fp32" else lambda: model.lower(precision))
     return model.eval().requires_grad_(False)

@@ -9,6 +9,7 @@ from .cli_bench import bench
 from .cli_bench_compress import compress as bench_compress
 from .cli_bench_players import loop as bench_loop
 from .cli_bench_players import unloop as bench_unloop
+from .cli_bench_take import take as bench_take
 from .cli_codes import decode, encode
 from .cli_common import Door
 from .cli_compress import compress_verb, expand_verb
@@ -29,6 +30,7 @@ bench.add_command(bench_loop)
 bench.add_command(bench_unloop)
 bench.add_command(bench_compress)
 bench.add_command(bench_serve)
+bench.add_command(bench_take)
 
 
 @click.group(cls=Door, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
