@@ -190,7 +190,7 @@ def _deliver(
     part: str, result: card.Part, subject: card.About, context: click.Context, out: Path | None, json_wanted: bool
 ) -> None:
     """Print the figures, and put them into a card's file if there is one."""
-    figures = card.measured(result, _command(context), subject)
+    figures = card.measured(part, result, _command(context), subject)
     if out is not None:
         known = card.read_figures(out)
         card.write_figures(out, known | {"model": asdict(subject), part: figures})

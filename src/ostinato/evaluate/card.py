@@ -23,12 +23,17 @@ FIGURES, PAGE = "card.json", "README.md"
 
 @dataclass(frozen=True)
 class About:
-    """What the figures are about: a model by name and hash, its grid, and the bytes of its weights."""
+    """What the figures are about: a model by name and hash, its codec's hash and grid, and the bytes of its weights."""
 
     name: str
     hash: str
+    codec: str
     grid: dict[str, int]
     bytes: int
+
+    def hash_for(self, part: str) -> str:
+        """The hash of what a part of a card measures: of the codec alone, or of the whole model."""
+        return self.codec if part == "codec" else self.hash
 
 
 def read_figures(path: Path) -> Figures:
@@ -65,14 +70,14 @@ def write(path: Path, text: str) -> None:
         raise OstinatoError(f"cannot write {path}: {error.strerror}") from None
 
 
-def measured(part: Part, command: str, about: About) -> Figures:
+def measured(part: str, result: Part, command: str, about: About) -> Figures:
     """One part of a card, with the command that measures it and the hash of what was measured."""
-    return {"command": command, "hash": about.hash, "result": asdict(part)}
+    return {"command": command, "hash": about.hash_for(part), "result": asdict(result)}
 
 
 def stale(figures: Mapping[str, Any], about: About) -> list[str]:
     """The parts that have not been measured on this very model, in order."""
-    return [part for part in PARTS if figures.get(part, {}).get("hash") != about.hash]
+    return [part for part in PARTS if figures.get(part, {}).get("hash") != about.hash_for(part)]
 
 
 def training(runs: Mapping[str, Path], known: Sequence[Figures] = ()) -> list[Figures]:

@@ -11,9 +11,9 @@ from .prediction import Stage
 
 
 def about(pipeline: Pipeline) -> About:
-    """Name, hash, grid and size of a model."""
+    """Name, hashes, grid and size of a model."""
     size = sum(path.stat().st_size for path in pipeline.folder.glob(f"*/{WEIGHTS}"))
-    return About(pipeline.name, pipeline.hash, asdict(pipeline.grid), size)
+    return About(pipeline.name, pipeline.hash, pipeline.codec_hash, asdict(pipeline.grid), size)
 
 
 def stages(pipeline: Pipeline) -> list[Stage]:
@@ -34,4 +34,4 @@ def codec_of(model: str) -> tuple[Codec, About]:
         return pipeline.codec, about(pipeline)
     codec = load_codec(folder)
     size = (folder / WEIGHTS).stat().st_size
-    return codec, About(folder.name, digest(folder), asdict(codec.grid), size)
+    return codec, About(folder.name, digest(folder), digest(folder), asdict(codec.grid), size)
