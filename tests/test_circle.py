@@ -9,7 +9,7 @@ from ostinato.circle import decode_circle, encode_circle
 from ostinato.codec import Codec, SpectralCodec
 from ostinato.dsp import overlap_add
 from ostinato.metrics import seam
-from ostinato.types import Codes, CodesStream, Grid, Signal, SignalStream
+from ostinato.types import Codes, CodesStream, Grid, MeansStream, Signal, SignalStream
 from tests import tiny
 
 HOP = 768
@@ -82,6 +82,9 @@ class Lapped:
 
     def decode_blocks(self, codes: CodesStream, samples: int) -> SignalStream:
         yield self.decode(torch.cat(list(codes), -1), samples)
+
+    def decode_means(self, means: MeansStream, samples: int) -> SignalStream:
+        raise NotImplementedError
 
     def vectors(self) -> torch.Tensor:
         return torch.zeros(1, 1, 1)

@@ -18,16 +18,20 @@ from ostinato.context import CONTEXT
 from ostinato.errors import AudioError, CheckpointError, ConfigError
 from ostinato.expand import expand, filled, tokens_of
 from ostinato.image import measure, spread
+from ostinato.masks import drawing
+from ostinato.means import means
 from ostinato.ostfile import OstReader
 from ostinato.pipeline import Pipeline, load
 from ostinato.prompts import Prompt
+from ostinato.resampling import join
 from ostinato.sampling import Confidence
-from ostinato.types import Audio
+from ostinato.types import Audio, Grid
 from tests.foretold import context_model
 from tests.tiny import GRID, write_model
 
 RATE = 44100
 COLD = Confidence(steps=1, temperature=0.0)
+ONE = Rung((1,))
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +62,12 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def packed(pipeline: Pipeline, sound: Path, tmp_path: Path) -> Path:
     """The sound with one codebook kept, and quick samplers."""
     path = tmp_path / "sound.ost"
-    _ = compress(pipeline, sound, path, keep=Rung(1), coarse=COLD, fine=COLD)
+    _ = compress(pipeline, sound, path, keep=ONE, coarse=COLD, fine=COLD)
     return path
 
 
 def test_all_tokens_give_the_codecs_own_reconstruction(pipeline: Pipeline, sound: Path, tmp_path: Path):
-    header, size = compress(pipeline, sound, tmp_path / "a.ost", keep=Rung(GRID.codebooks))
+    header, size = compress(pipeline, sound, tmp_path / "a.ost", keep=Rung((GRID.codebooks,)))
     _ = expand(pipeline, tmp_path / "a.ost", tmp_path / "a.wav")
     usual = pipeline.decode(*pipeline.encode(audiofile.read(sound)))
     assert torch.allclose(audiofile.read(tmp_path / "a.wav").wave, usual.wave, atol=2**-22)
@@ -86,19 +90,30 @@ def test_what_is_expanded_has_the_length_rate_and_channels_of_the_input(pipeline
     for channels, samples, rate in ((1, 30011, 48000), (2, 9000, 22050)):
         noise = 0.1 * torch.randn(1, channels, samples, generator=torch.Generator().manual_seed(1))
         _ = audiofile.write(tmp_path / "in.wav", Audio(noise, rate))
-        _ = compress(pipeline, tmp_path / "in.wav", tmp_path / "a.ost", keep=Rung(1, 3), coarse=COLD, fine=COLD)
+        _ = compress(pipeline, tmp_path / "in.wav", tmp_path / "a.ost", keep=Rung((1, 0, 0)), coarse=COLD, fine=COLD)
         _ = expand(pipeline, tmp_path / "a.ost", tmp_path / "out.wav")
         out = audiofile.read(tmp_path / "out.wav")
         assert (out.wave.shape, out.sample_rate) == (noise.shape, rate)
 
 
 def test_the_file_says_what_is_made_up(pipeline: Pipeline, sound: Path, tmp_path: Path):
-    _ = compress(pipeline, sound, tmp_path / "a.ost", keep=Rung(1), seed=3, coarse=Confidence(steps=1), fine=COLD)
+    _ = compress(pipeline, sound, tmp_path / "a.ost", keep=ONE, seed=3, coarse=Confidence(steps=1), fine=COLD)
     for name, seed in (("one", None), ("two", None), ("three", 4)):
         _ = expand(pipeline, tmp_path / "a.ost", tmp_path / f"{name}.wav", seed=seed)
     one, two, three = (audiofile.read(tmp_path / f"{name}.wav").wave for name in ("one", "two", "three"))
     assert torch.equal(one, two)
     assert not torch.equal(one, three)
+
+
+def test_without_samplers_what_was_not_kept_is_heard_as_its_mean(pipeline: Pipeline, sound: Path, tmp_path: Path):
+    _ = compress(pipeline, sound, tmp_path / "a.ost", keep=Rung((2, 0)), sides=True, seed=3)
+    _ = expand(pipeline, tmp_path / "a.ost", tmp_path / "a.wav")
+    codes, origin = pipeline.encode(audiofile.read(sound))
+    hidden = Rung((2, 0)).hidden(GRID, codes.shape[-1])[None].expand_as(codes)
+    made = join(pipeline.decode_means(means(pipeline.coarse, pipeline.codec.vectors(), [(codes, hidden)]), origin))
+    assert torch.allclose(audiofile.read(tmp_path / "a.wav").wave, made.wave, atol=2**-22)
+    with pytest.raises(ConfigError, match="draws nothing"):
+        _ = expand(pipeline, tmp_path / "a.ost", tmp_path / "a.wav", seed=1)
 
 
 def test_models_fill_what_was_not_kept_and_nothing_else(pipeline: Pipeline, packed: Path):
@@ -113,7 +128,7 @@ def test_models_fill_what_was_not_kept_and_nothing_else(pipeline: Pipeline, pack
 
 
 def test_the_kept_codebooks_can_be_heard_alone(pipeline: Pipeline, sound: Path, tmp_path: Path):
-    _ = compress(pipeline, sound, tmp_path / "a.ost", keep=Rung(2), sides=True)
+    _ = compress(pipeline, sound, tmp_path / "a.ost", keep=Rung((2,)), sides=True)
     _ = expand(pipeline, tmp_path / "a.ost", tmp_path / "a.wav", bare=True)
     codes, origin = pipeline.encode(audiofile.read(sound))
     assert torch.allclose(
@@ -122,7 +137,7 @@ def test_the_kept_codebooks_can_be_heard_alone(pipeline: Pipeline, sound: Path, 
 
 
 def test_alone_is_refused_where_there_are_gaps(pipeline: Pipeline, sound: Path, tmp_path: Path):
-    _ = compress(pipeline, sound, tmp_path / "a.ost", keep=Rung(2, 2))
+    _ = compress(pipeline, sound, tmp_path / "a.ost", keep=Rung((2, 0)))
     with pytest.raises(ConfigError, match="kept in every frame"):
         _ = expand(pipeline, tmp_path / "a.ost", tmp_path / "a.wav", bare=True)
     assert not (tmp_path / "a.wav").exists()
@@ -143,14 +158,23 @@ def test_the_rate_is_never_exceeded_and_well_used(pipeline: Pipeline, sound: Pat
 def test_the_dial_goes_down():
     cells = [float((~rung.hidden(GRID, 960)).sum()) for rung in ladder(GRID)]
     assert cells == sorted(cells, reverse=True)
-    books = [of_quality(GRID, quality) for quality in range(11)]
-    assert (books[10], books[1], books[0]) == (Rung(6), Rung(1), Rung(1, 4))
+    found = [of_quality(GRID, quality) for quality in range(11)]
+    assert (found[10], found[1], found[0]) == (Rung((6,)), ONE, Rung((1, 0, 0, 0)))
     with pytest.raises(ConfigError, match="0 to 10"):
         _ = of_quality(GRID, 11)
 
 
+def test_a_step_of_the_dial_says_how_many_codebooks_each_frame_keeps():
+    assert drawing(Rung((3, 0, 2, 0)).hidden(GRID, 6)) == [".#.#.#", ".#.#.#", ".###.#", "######", "######", "######"]
+
+
+def test_a_grid_of_few_codebooks_has_a_shorter_dial():
+    assert [step.levels for step in ladder(Grid(codebooks=2))][:3] == [(2,), (2, 0), (2, 0, 1, 0)]
+
+
 def test_blocks_last_a_second_or_until_they_are_worth_it():
-    frames = [block_frames(Rung(1, period).hidden(GRID, 960)) // 57 for period in (1, 2, 8, 16, 960)]
+    dial = [Rung((1, *(0,) * (period - 1))) for period in (1, 2, 8, 16, 960)]
+    frames = [block_frames(step.hidden(GRID, 960)) // 57 for step in dial]
     assert frames == [1, 1, 3, 6, 8]
 
 
@@ -165,13 +189,13 @@ def test_another_model_is_refused_by_name(pipeline: Pipeline, packed: Path, tmp_
 
 
 def test_lossless_files_do_not_need_the_models_that_fill(pipeline: Pipeline, sound: Path, tmp_path: Path):
-    _ = compress(pipeline, sound, tmp_path / "a.ost", keep=Rung(GRID.codebooks))
+    _ = compress(pipeline, sound, tmp_path / "a.ost", keep=Rung((GRID.codebooks,)))
     _ = expand(replace(pipeline, coarse=pipeline.fine, fine=pipeline.coarse), tmp_path / "a.ost", tmp_path / "a.wav")
 
 
 def test_without_a_context_model_tokens_cost_their_packed_bits(sound: Path, tmp_path: Path):
     flat = load(write_model(tmp_path / "flat"))
-    header, size = compress(flat, sound, tmp_path / "a.ost", keep=Rung(GRID.codebooks))
+    header, size = compress(flat, sound, tmp_path / "a.ost", keep=Rung((GRID.codebooks,)))
     packed = 2 * header.frames * GRID.codebooks * 5 / 8
     assert packed < size < 1.05 * packed + 100
     _ = expand(flat, tmp_path / "a.ost", tmp_path / "a.wav")
@@ -196,7 +220,7 @@ def test_sound_is_written_before_the_whole_file_is_read(
 ):
     noise = 0.1 * torch.randn(1, 1, 22 * 22050, generator=torch.Generator().manual_seed(2))
     _ = audiofile.write(tmp_path / "in.wav", Audio(noise, 22050))
-    _ = compress(pipeline, tmp_path / "in.wav", tmp_path / "a.ost", keep=Rung(1), coarse=COLD, fine=COLD)
+    _ = compress(pipeline, tmp_path / "in.wav", tmp_path / "a.ost", keep=ONE, coarse=COLD, fine=COLD)
     order: list[str] = []
     monkeypatch.setattr("ostinato.expand.AT_ONCE", 1)
     read, wrote = OstReader.block, audiofile.Writer.write
@@ -239,7 +263,7 @@ def test_a_sound_without_an_image_stays_in_the_middle():
 
 def test_one_sampler_alone_is_refused(pipeline: Pipeline, sound: Path, tmp_path: Path):
     with pytest.raises(ConfigError, match="both models or for none"):
-        _ = compress(pipeline, sound, tmp_path / "a.ost", keep=Rung(1), fine=COLD)
+        _ = compress(pipeline, sound, tmp_path / "a.ost", keep=ONE, fine=COLD)
 
 
 def test_the_command_line_goes_there_and_back(

@@ -48,6 +48,9 @@ class Steps:
     def decode_blocks(self, codes: Iterable[Tensor], samples: int) -> Iterator[Tensor]:
         yield from (self.decode(part, samples) for part in codes)
 
+    def decode_means(self, means: Iterable[Tensor], samples: int) -> Iterator[Tensor]:
+        raise NotImplementedError
+
     def vectors(self) -> Tensor:
         return torch.zeros(5, 4, 1)
 

@@ -12,7 +12,7 @@ from .cli_common import as_json, model_option, progress, show, table
 from .cli_evaluate import SPLIT
 from .errors import OstinatoError
 from .evaluate.card import write
-from .evaluate.compression import Point, Size, rungs, score, sizes, systems
+from .evaluate.compression import Lead, Point, Size, leads, score, sizes, systems
 from .evaluate.judges import BEST, JUDGES
 from .evaluate.passages import passages
 from .pipeline import load
@@ -29,6 +29,13 @@ REPORT, PICTURE = "compress.json", "compress.svg"
 )
 @click.option("--seconds", type=click.FloatRange(min=3), default=30.0, show_default=True, help="Length of a passage.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which passages.")
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=1),
+    default=600.0,
+    show_default=True,
+    help="The rate to compare with the others.",
+)
 @click.option("--judge", "judges", multiple=True, help=f"{', '.join(JUDGES)}; repeatable; all unless given.")
 @click.option("--others/--no-others", default=True, show_default=True, help="Measure Opus and Codec2, too.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="A folder for what is found.")
@@ -48,7 +55,7 @@ def compress(model: str, split_dir: str, judges: Sequence[str], others: bool, ou
     chosen = passages(split, options["count"], options["seconds"], options["seed"], pipeline.grid.sample_rate)
     with progress() as watch:
         files = sizes(pipeline, split, chosen, watch)
-        for point in score(systems(pipeline, rungs(pipeline.grid), others=others), chosen, names, watch):
+        for point in score(systems(pipeline, options["rate"], others=others), chosen, names, watch):
             points.append(point)
             write(out / REPORT, json.dumps(_data(pipeline.hash, options, files, points), indent=1) + "\n")
     draw(out / PICTURE, points, names)
@@ -56,7 +63,7 @@ def compress(model: str, split_dir: str, judges: Sequence[str], others: bool, ou
 
 
 def report(files: Sequence[Size], points: Sequence[Point], judges: Sequence[str]) -> str:
-    """Both tables as text."""
+    """All tables as text."""
     kinds = [("files", "bit/s", "saved")]
     for each in files:
         rate = each.bits_per_second
@@ -65,7 +72,13 @@ def report(files: Sequence[Size], points: Sequence[Point], judges: Sequence[str]
     for point in points:
         heard = [f"{point.judged[judge].mean:.2f}" for judge in judges]
         rows.append((point.family, point.system, f"{point.bits_per_second:.0f}", *heard, f"{point.frechet:.2f}"))
-    return table(kinds, indent="") + "\n\n" + table(rows, indent="")
+    ahead = [(f"{points[0].system} is ahead of", *judges, "Fréchet"), *(_lead(each) for each in leads(points))]
+    return "\n\n".join(table(each, indent="") for each in (kinds, rows, ahead))
+
+
+def _lead(lead: Lead) -> tuple[str, ...]:
+    judged = [f"{each.mean:.2f} [{each.low:.2f}, {each.high:.2f}]" for each in lead.judged.values()]
+    return (lead.rival, *judged, f"{lead.frechet:.2f}")
 
 
 def draw(path: Path, points: Sequence[Point], judges: Sequence[str]) -> None:
@@ -95,10 +108,11 @@ def draw(path: Path, points: Sequence[Point], judges: Sequence[str]) -> None:
 
 
 def _data(model: str, options: dict[str, Any], files: Sequence[Size], points: Sequence[Point]) -> dict[str, Any]:
-    setting = {key: options[key] for key in ("count", "seconds", "seed")}
+    setting = {key: options[key] for key in ("count", "seconds", "seed", "rate")}
     return {
         "model": model,
         "setting": setting,
         "sizes": [asdict(each) for each in files],
         "points": [asdict(each) for each in points],
+        "leads": [asdict(each) for each in leads(points)],
     }

@@ -7,6 +7,7 @@ what the channels of a stereo sound become is decided in `pipeline`.
 
 import itertools
 import math
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -19,7 +20,7 @@ from .errors import AudioError, ConfigError
 from .nn.convnext import Merge, Split, Stage
 from .nn.critics import compress
 from .nn.quantize import ResidualQuantizer
-from .types import Codes, CodesStream, Grid, Signal, SignalStream
+from .types import Codes, CodesStream, Grid, MeansStream, Signal, SignalStream
 from .windows import windows
 
 FLOOR = 1e-5
@@ -60,6 +61,13 @@ class Codec(Protocol):
 
     def decode_blocks(self, codes: CodesStream, samples: int) -> SignalStream:
         """`decode` for a stream of codes, in flat memory."""
+        ...
+
+    def decode_means(self, means: MeansStream, samples: int) -> SignalStream:
+        """`decode` for a stream of code vectors that may lie between codes, in flat memory.
+
+        Each is a vector, then 1, or 0 where a cell says nothing.
+        """
         ...
 
     def vectors(self) -> Float[Tensor, "codebook vocab dim"]:
@@ -250,16 +258,24 @@ class SpectralCodec(nn.Module):
             rows = [self.quantizer.encode(self.analyse(row[None])) for row in window.float()]
             yield torch.cat(rows)[..., c.context : c.context + self.grid.frames_of(real)]
 
-    @torch.no_grad()
     def decode_blocks(self, codes: CodesStream, samples: int) -> SignalStream:
         """The signal of a stream of codes, a window at a time, `samples` samples in all.
 
         Frames before the first and after the last have features of zero.
         """
+        return self._decoded((part + 1 for part in codes), self._window, samples)
+
+    def decode_means(self, means: MeansStream, samples: int) -> SignalStream:
+        """The same for code vectors that may lie between codes."""
+        return self._decoded(means, lambda window: self.render(self.quantizer.blend(window)), samples)
+
+    @torch.no_grad()
+    def _decoded(
+        self, parts: Iterable[Tensor], draw: Callable[[Tensor], Signal], samples: int
+    ) -> Iterator[Float[Tensor, "_ _"]]:
         c, hop, left = self.config, self.grid.hop, samples
-        from_one = (part + 1 for part in codes)
-        for window, real in windows(from_one, c.window, c.context):
-            rows = [self._window(row[None]) for row in window]
+        for window, real in windows(parts, c.window, c.context):
+            rows = [draw(row[None]) for row in window]
             wave = torch.cat(rows)[..., c.context * hop : (c.context + real) * hop]
             yield wave[..., :left]
             left -= min(left, wave.shape[-1])

@@ -34,32 +34,39 @@ from .windows import windows
 NO_CONTEXT = "0" * 8
 AT_ONCE = 16
 LEAST_CELLS, LONGEST = 20, 8
-USUAL = (
-    "confidence:temperature=1.0,top_p=1.0,typical=1.0,steps=12,choice=10.5",
-    "confidence:temperature=1.0,top_p=1.0,typical=1.0,steps=4,choice=10.5",
+THINNED = (
+    (4, 0),
+    (3, 0),
+    (3, 0, 2, 0),
+    (2, 0),
+    (2, 0, 1, 0),
+    (1, 0),
+    *((1, *(0,) * gap) for gap in (2, 3, 5, 7, 15)),
 )
-"""The samplers of version 1 of the format, coarse and fine, with every knob, so that no new default changes a file."""
-
 Hidden: TypeAlias = Bool[Tensor, "codebook frame"]
 
 
 @dataclass(frozen=True)
 class Rung:
-    """A step of the dial: the lowest `codebooks` of every `period`-th frame."""
+    """A step of the dial: how many of the lowest codebooks are kept in each frame of a pattern that repeats."""
 
-    codebooks: int
-    period: int = 1
+    levels: tuple[int, ...]
 
     def hidden(self, grid: Grid, frames: int) -> Hidden:
         """The mask of this step: True where cells are hidden."""
-        mask = torch.ones(grid.codebooks, frames, dtype=torch.bool)
-        mask[: self.codebooks, :: self.period] = False
-        return mask
+        kept = torch.tensor(self.levels).repeat(-(-frames // len(self.levels)))[:frames]
+        return torch.arange(grid.codebooks)[:, None] >= kept
 
 
 def ladder(grid: Grid) -> list[Rung]:
-    """The steps of the dial, from the most bits to the fewest."""
-    return [Rung(books) for books in range(grid.codebooks, 0, -1)] + [Rung(1, every) for every in (2, 3, 4, 6, 8, 16)]
+    """The steps of the dial, from the most bits to the fewest.
+
+    Down to three codebooks all frames keep the same; below, every other frame keeps more than all could: what lies
+    between two frames the coarse model knows better than what the next codebook of either would tell.
+    """
+    whole = [Rung((books,)) for books in range(grid.codebooks, min(2, grid.codebooks - 1), -1)]
+    thinned = [Rung(levels) for levels in THINNED if max(levels) <= grid.codebooks]
+    return whole + thinned
 
 
 def of_quality(grid: Grid, quality: int) -> Rung:
@@ -70,7 +77,7 @@ def of_quality(grid: Grid, quality: int) -> Rung:
     """
     if not 0 <= quality <= 10:
         raise ConfigError(f"quality goes from 0 to 10, got {quality}")
-    return Rung(1, 4) if quality == 0 else Rung(max(1, round(1 + (quality - 1) / 9 * (grid.codebooks - 1))))
+    return Rung((1, 0, 0, 0) if quality == 0 else (max(1, round(1 + (quality - 1) / 9 * (grid.codebooks - 1))),))
 
 
 def context_of(folder: Path, grid: Grid) -> ContextModel | None:
@@ -179,8 +186,8 @@ def compress(
         keep: which cells, as a prompt, a step of the dial, or the most bits a second.
         sides: give the side of stereo as tokens; as an image of the mid where False, and by default wherever
             anything is hidden.
-        seed: of what will be filled in.
-        coarse, fine: how it will be; `USUAL` unless given.
+        seed: of what will be drawn.
+        coarse, fine: samplers that draw it; unless given, it will be heard as what is expected on average.
 
     Returns:
         The file's header, and its size in bytes.

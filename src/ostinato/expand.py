@@ -1,4 +1,4 @@
-"""An .ost file to sound: tokens come in block by block, models fill in what was not kept, the codec makes it heard."""
+"""An .ost file to sound: tokens come in block by block, models say what was not kept, the codec makes it heard."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -11,18 +11,19 @@ from torch import Tensor
 from .audiofile import Writer
 from .blocks import Block, BlockCoder
 from .codesfile import Origin
-from .compress import AT_ONCE, NO_CONTEXT, USUAL, coder_of, context_of
+from .compress import AT_ONCE, NO_CONTEXT, coder_of, context_of
 from .config import parse_named
 from .context import ContextModel
 from .errors import AudioError, CheckpointError, ConfigError
 from .filling import OVERLAP, SPAN, Progress, fill, stages
 from .image import Image, spread
 from .level import limited
+from .means import means
 from .ostfile import Header, OstReader
 from .pipeline import Pipeline
 from .plan import Windows
 from .sampling import Sampler, derive, samplers
-from .types import Audio, Codes, CodesStream, Mask
+from .types import Audio, Codes, Mask
 
 
 def expand(
@@ -42,7 +43,7 @@ def expand(
         source: the .ost file.
         target: the WAV or FLAC file, which appears whole or not at all; where anything is made up, it is limited to
             full scale.
-        seed: of what is filled in; the file's own unless given.
+        seed: of what is drawn, in a file that names samplers; the file's own unless given.
         salvage: fill in blocks that are damaged or missing, instead of refusing the file.
         bare: have the codec decode the kept codebooks alone, and fill in nothing.
         watch: called as `watch("expand", seconds written, seconds in all)`.
@@ -53,15 +54,26 @@ def expand(
 
     Raises:
         AudioError: the file is damaged, or no .ost file of a version known here. CheckpointError: it was made with
-            another model. ConfigError: `bare`, but no codebook is kept in all frames.
+            another model. ConfigError: `bare`, but no codebook is kept in all frames; or a seed, but nothing is drawn.
     """
     with OstReader(source) as reader:
         header, lost = reader.header, []
         check_model(header, pipeline, source, bare=bare)
+        if seed is not None and not header.settings:
+            raise ConfigError(
+                f"{source} draws nothing, so that a seed has no use; `compress` with samplers where it shall"
+            )
         images: dict[int, Image | None] = {}
         parts = tokens_of(reader, context_of(pipeline.folder, pipeline.grid), images, lost if salvage else None)
-        codes = _bare(parts, header) if bare else filled(pipeline, parts, header, header.seed if seed is None else seed)
-        made = heard(pipeline, codes, header, images)
+        if bare:
+            made = pipeline.decode_blocks(_bare(parts, header), _origin(header))
+        elif header.settings:
+            drawn = filled(pipeline, parts, header, header.seed if seed is None else seed)
+            made = pipeline.decode_blocks(drawn, _origin(header))
+        else:
+            blended = means(pipeline.coarse, pipeline.codec.vectors(), parts)
+            made = pipeline.decode_means(blended, _origin(header))
+        made = _spread(made, header, images)
         with Writer(target, header.sample_rate, header.channels) as writer:
             for piece in limited(made) if _fills(header) or header.image else made:
                 writer.write(piece)
@@ -104,8 +116,8 @@ def filled(
     Raises:
         ConfigError: the file names samplers that are not known here.
     """
-    names = header.settings.split("\n") if header.settings else USUAL
-    if len(names) != len(USUAL):
+    names = header.settings.split("\n")
+    if len(names) != 2:
         raise ConfigError(f"an .ost file names two samplers or none, got {header.settings!r}")
     coarse, fine = (parse_named(samplers, name) for name in names)
     how: dict[str, Sampler] = {"coarse": coarse, "fine": fine}
@@ -125,9 +137,9 @@ def filled(
         codes, mask, at = codes[..., after - at :], mask[..., after - at :], after
 
 
-def heard(pipeline: Pipeline, codes: CodesStream, header: Header, images: dict[int, Image | None]) -> Iterator[Audio]:
-    """The sound of codes, spread to stereo by the images of its blocks where the side has no codes."""
-    origin = Origin(
+def _origin(header: Header) -> Origin:
+    """What the tokens of a file are made of; its side is none of it where it goes as an image."""
+    return Origin(
         grid=header.grid,
         sample_rate=header.sample_rate,
         channels=header.rows,
@@ -136,7 +148,10 @@ def heard(pipeline: Pipeline, codes: CodesStream, header: Header, images: dict[i
         model=header.model,
         hash=header.codec_hash,
     )
-    made = pipeline.decode_blocks(codes, origin)
+
+
+def _spread(made: Iterator[Audio], header: Header, images: dict[int, Image | None]) -> Iterator[Audio]:
+    """A sound spread to stereo by the images of its blocks, where the side has no tokens."""
     if not header.image:
         return made
     span = header.grid.seconds(header.block)

@@ -5,6 +5,7 @@ layer, with weight normalisation folded in; `interop.vampnet` reads the publishe
 """
 
 import math
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from jaxtyping import Float
@@ -14,7 +15,7 @@ from .config import config, knob
 from .errors import AudioError, ConfigError
 from .nn.lac import decoder, decoder_reach, encoder, encoder_reach
 from .nn.quantize import ResidualQuantizer
-from .types import Codes, CodesStream, Grid, Signal, SignalStream
+from .types import Codes, CodesStream, Grid, MeansStream, Signal, SignalStream
 from .windows import open_windows
 
 
@@ -113,16 +114,25 @@ class LAC(nn.Module):
             first = start // hop
             yield torch.cat(rows)[..., first : first + self.grid.frames_of(length)]
 
-    @torch.no_grad()
     def decode_blocks(self, codes: CodesStream, samples: int) -> SignalStream:
         """The signal of a stream of codes, a window at a time, `samples` samples in all.
 
         Raises:
             AudioError: there are fewer codes than that.
         """
+        return self._decoded(codes, self.quantizer.decode, samples)
+
+    def decode_means(self, means: MeansStream, samples: int) -> SignalStream:
+        """The same for code vectors that may lie between codes."""
+        return self._decoded(means, self.quantizer.blend, samples)
+
+    @torch.no_grad()
+    def _decoded(
+        self, parts: Iterable[Tensor], features: Callable[[Tensor], Tensor], samples: int
+    ) -> Iterator[Float[Tensor, "_ _"]]:
         c, hop, left = self.config, self.grid.hop, samples
-        for part, start, length in open_windows(codes, c.window, c.context_out):
-            rows = [self.render(self.quantizer.decode(row[None])) for row in part]
+        for part, start, length in open_windows(parts, c.window, c.context_out):
+            rows = [self.render(features(row[None])) for row in part]
             wave = torch.cat(rows)[..., start * hop : (start + length) * hop][..., :left]
             yield wave
             left -= wave.shape[-1]

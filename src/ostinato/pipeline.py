@@ -7,7 +7,7 @@ what is in the middle of the image is drawn once.
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
@@ -35,7 +35,7 @@ from .resampling import join, resampled, samples_at
 from .sampling import Confidence, Sampler, samplers
 from .splice import Voice, spliced
 from .surprise import by_frame
-from .types import Audio, Codes, CodesStream, Grid, Take
+from .types import Audio, Codes, CodesStream, Grid, MeansStream, SignalStream, Take
 
 PROBE = 192
 PART = 1024
@@ -150,9 +150,15 @@ class Pipeline:
             wave = decode_circle(self.codec, torch.cat(list(codes), dim=-1), origin.samples)
             yield Audio(left_right(wave)[None] / origin.gain, origin.sample_rate)
             return
+        yield from self._finished(partial(self.codec.decode_blocks, codes), origin)
+
+    def decode_means(self, means: MeansStream, origin: Origin) -> Iterator[Audio]:
+        """The same for code vectors that may lie between codes, of a sound with two ends."""
+        return self._finished(partial(self.codec.decode_means, means), origin)
+
+    def _finished(self, decode: Callable[[int], SignalStream], origin: Origin) -> Iterator[Audio]:
         rate, left = self.grid.sample_rate, origin.samples
-        samples = samples_at(origin.samples, origin.sample_rate, rate)
-        waves = self.codec.decode_blocks(codes, samples)
+        waves = decode(samples_at(origin.samples, origin.sample_rate, rate))
         pieces = (Audio(left_right(wave)[None] / origin.gain, rate) for wave in waves if wave.shape[-1])
         for piece in resampled(pieces, origin.sample_rate):
             kept = piece.wave[..., :left]

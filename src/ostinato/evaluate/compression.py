@@ -19,26 +19,43 @@ from ..expand import expand
 from ..metrics import align, frechet_distance
 from ..pipeline import Pipeline
 from ..resampling import fit, resample
+from ..sampling import Confidence
 from ..types import Audio, Grid
 from . import opus
 from .embedding import embed
 from .estimates import Estimate, Progress, estimate
-from .judges import JUDGES
+from .judges import BEST, JUDGES
 from .passages import Passage
 from .reconstruction import OPUS_RATES
 
 System: TypeAlias = Callable[[Audio], tuple[Audio, float]]
+ALONE, OPUS, CODEC2 = "the codec alone", "Opus", "Codec2"
+RIVALS = (ALONE, OPUS, CODEC2)
+DRAWN = Confidence(steps=12), Confidence(steps=4)
 CODEC2_RATE, CODEC2_KBPS = 8000, "3200"
 MAX_LAG = 2400
 
 
 @dataclass(frozen=True)
 class Point:
-    """A system at a rate: its family (a curve), true bits a second, each judge's opinion and the Fréchet distance."""
+    """A system at a rate: its family (a curve), true bits a second, each judge's opinion and the Fréchet distance.
+
+    `passages` has the opinions one by one.
+    """
 
     family: str
     system: str
     bits_per_second: float
+    judged: dict[str, Estimate]
+    frechet: float
+    passages: dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class Lead:
+    """How far a system is ahead of a rival, passage by passage and in Fréchet distance; above 0 is ahead."""
+
+    rival: str
     judged: dict[str, Estimate]
     frechet: float
 
@@ -54,27 +71,37 @@ class Size:
 
 def rungs(grid: Grid) -> list[Rung]:
     """The steps of the dial that are worth a look."""
-    return [Rung(1, 8), Rung(1, 2), Rung(1), Rung(2), Rung(4), Rung(grid.codebooks)]
+    found = [(1, *(0,) * 7), (1, 0, 0, 0), (1, 0), (2, 0), (4, 0), (6,), (grid.codebooks,)]
+    return [Rung(levels) for levels in found if max(levels) <= grid.codebooks]
 
 
-def systems(pipeline: Pipeline, keeps: Sequence[Rung], *, others: bool = True) -> dict[tuple[str, str], System]:
-    """What to compare, by family and name: from a mono sound to what is left of it and the bits of its file."""
-    table: dict[tuple[str, str], System] = {}
-    for keep in keeps:
-        table["ostinato", rung_text(keep)] = _ost(pipeline, keep, bare=False)
-        if keep.period == 1:
-            table["the codec alone", rung_text(keep)] = _ost(pipeline, keep, bare=True)
+def systems(pipeline: Pipeline, rate: float, *, others: bool = True) -> dict[tuple[str, str], System]:
+    """What to compare, by family and name: from a mono sound to what is left of it and the bits of its file.
+
+    First what a rate gives, and beside it what codebooks give when the codec hears them alone, or when the models draw
+    the rest.
+    """
+    grid = pipeline.grid
+    table: dict[tuple[str, str], System] = {("ostinato", f"--rate {rate:g}"): _ost(pipeline, rate)}
+    for keep in rungs(grid):
+        table["ostinato", rung_text(keep)] = _ost(pipeline, keep)
+    for books in (1, 2, 4, grid.codebooks):
+        keep = Rung((books,))
+        table[ALONE, rung_text(keep)] = _ost(pipeline, keep, bare=True)
+    for keep in (Rung((1, *(0,) * 7)), Rung((1,)), Rung((2,))):
+        table["ostinato, drawn", rung_text(keep)] = _ost(pipeline, keep, drawn=True)
     for kbps in OPUS_RATES if others else ():
-        table["Opus", f"{kbps:g} kbit/s"] = _opus(kbps)
+        table[OPUS, f"{kbps:g} kbit/s"] = _opus(kbps)
     if others and shutil.which("c2enc"):
-        table["Codec2", "3.2 kbit/s"] = codec2
+        table[CODEC2, "3.2 kbit/s"] = codec2
     return table
 
 
 def rung_text(keep: Rung) -> str:
     """A step of the dial in words."""
-    books = f"{keep.codebooks} codebook{'s' * (keep.codebooks > 1)}"
-    return books if keep.period == 1 else f"{books}, 1 of {keep.period} frames"
+    books, period = keep.levels[0], len(keep.levels)
+    text = f"{books} codebook{'s' * (books > 1)}"
+    return text if period == 1 else f"{text}, 1 of {period} frames"
 
 
 def score(
@@ -92,24 +119,47 @@ def score(
     reference, seconds = embed(originals), sum(sound.seconds for sound in originals)
     for number, ((family, name), system) in enumerate(table.items()):
         made = [system(sound) for sound in originals]
-        judged = {
-            judge: estimate([JUDGES[judge](sound, left) for sound, (left, _) in zip(originals, made, strict=True)])
+        each = {
+            judge: [JUDGES[judge](sound, left) for sound, (left, _) in zip(originals, made, strict=True)]
             for judge in judges
         }
+        judged = {judge: estimate(values) for judge, values in each.items()}
         distance = frechet_distance(reference, embed(left for left, _ in made))
-        yield Point(family, name, sum(bits for _, bits in made) / seconds, judged, distance)
+        yield Point(family, name, sum(bits for _, bits in made) / seconds, judged, distance, each)
         watch(f"{family}, {name}", number + 1, len(table))
+
+
+def leads(points: Sequence[Point]) -> list[Lead]:
+    """How far the first point is ahead of the codec at one codebook alone, of Opus at its least and of Codec2."""
+    first, rivals = points[0], dict[str, Point]()
+    for point in points[1:]:
+        if point.family in RIVALS:
+            _ = rivals.setdefault(point.family, point)
+    return [
+        Lead(
+            f"{rival.family}, {rival.system}",
+            {judge: estimate(_ahead(judge, first, rival)) for judge in first.passages},
+            rival.frechet - first.frechet,
+        )
+        for rival in rivals.values()
+    ]
+
+
+def _ahead(judge: str, first: Point, rival: Point) -> list[float]:
+    """By how much a judge prefers the first, passage by passage."""
+    sign = 1 if BEST[judge] else -1
+    return [sign * (ours - theirs) for ours, theirs in zip(first.passages[judge], rival.passages[judge], strict=True)]
 
 
 def sizes(pipeline: Pipeline, folder: Path, chosen: Sequence[Passage], watch: Progress) -> list[Size]:
     """What the same passages cost as files, mono and stereo, at one codebook and at all."""
     grid, found = pipeline.grid, []
     stereo = [_stereo(folder, passage) for passage in chosen]
-    every = Rung(grid.codebooks)
+    one, every = Rung((1,)), Rung((grid.codebooks,))
     kinds = [
-        ("mono, one codebook", [passage.audio for passage in chosen], Rung(1), 1),
+        ("mono, one codebook", [passage.audio for passage in chosen], one, 1),
         ("mono, all codebooks", [passage.audio for passage in chosen], every, grid.codebooks),
-        ("stereo, one codebook and an image", [sound for sound in stereo if sound.channels == 2], Rung(1), 1),
+        ("stereo, one codebook and an image", [sound for sound in stereo if sound.channels == 2], one, 1),
         ("stereo, all codebooks", [sound for sound in stereo if sound.channels == 2], every, 2 * grid.codebooks),
     ]
     for number, (what, sounds, keep, packed) in enumerate(kinds):
@@ -156,10 +206,12 @@ def _packed(pipeline: Pipeline, sound: Audio, keep: Rung) -> float:
         return 8.0 * compress(pipeline, source, coded, keep=keep)[1]
 
 
-def _ost(pipeline: Pipeline, keep: Rung, *, bare: bool) -> System:
+def _ost(pipeline: Pipeline, keep: Rung | float, *, bare: bool = False, drawn: bool = False) -> System:
+    coarse, fine = DRAWN if drawn else (None, None)
+
     def run(sound: Audio) -> tuple[Audio, float]:
         with _file(sound) as (source, coded):
-            _, size = compress(pipeline, source, coded, keep=keep)
+            _, size = compress(pipeline, source, coded, keep=keep, coarse=coarse, fine=fine)
             out = coded.with_suffix(".wav")
             _ = expand(pipeline, coded, out, bare=bare)
             return read(out), 8.0 * size

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from ..types import Codes
+from ..types import Codes, Means
 
 Features = Float[Tensor, "batch frame channel"]
 Vectors = Float[Tensor, "batch frame dim"]
@@ -115,6 +115,17 @@ class ResidualQuantizer(nn.Module):
         total: Tensor | float = 0.0
         for level, index in zip(self.levels, codes.unbind(1), strict=False):
             total = total + level.value(index)
+        assert isinstance(total, Tensor)
+        return total
+
+    def blend(self, means: Means) -> Features:
+        """The features of code vectors that may lie between codes.
+
+        `part` of the shape is a code vector, then 1, or 0 where a cell says nothing.
+        """
+        total: Tensor | float = 0.0
+        for level, mean in zip(self.levels, means.transpose(2, 3).unbind(1), strict=False):
+            total = total + level.up(mean[..., :-1]) * mean[..., -1:]
         assert isinstance(total, Tensor)
         return total
 

@@ -31,7 +31,7 @@ from .loop import LoopConfig
 from .state import load_optimizer, optimizer_state
 from .tokens import TokenExcerpts, tokens
 
-STRIDES = (1, 1, 1, 2, 3, 4, 6, 8, 12, 16)
+STRIDES = (1, 1, 1, 2, 2, 2, 3, 4, 8, 16)
 LOUDEST = 127
 ROWS, SIDES = (("#0", max(STRIDES)), ("#1", 4)), 0.25
 
@@ -135,32 +135,31 @@ class ContextJob:
         return TokenExcerpts(chosen, frames, seed)
 
     def step(self, index: int) -> dict[str, float]:
-        """One step on excerpts with every so many frames kept, and codebooks up to some level."""
+        """One step on excerpts with every so many frames kept, and codebooks up to some level in each."""
         s = self.settings
         chance = draw(s.loop.seed, 2, index)
         side = int(bool(self.rows[1].songs) and chance.random() < SIDES)
         stride = min(int(chance.choice(STRIDES)), ROWS[side][1])
         codes = self.rows[side].batch(index, s.batch)[..., : s.frames * stride : stride]
-        books = codes.shape[1]
-        kept = books if chance.random() < 0.6 else int(chance.integers(1, books + 1))
         for group in self.optimizer.param_groups:
             group["lr"] = s.rate * min(1, (index + 1) / s.warm_up) * (1 - index / s.loop.steps)
-        loss = self.bits(codes, gap_class(stride), kept, side).mean()
+        loss = self.bits(codes, gap_class(stride), _levels(codes.shape[1], codes.shape[2], chance), side)
         self.optimizer.zero_grad()
         _ = loss.backward()
         _ = self.optimizer.step()
         return {"bits": loss.item()}
 
-    def bits(self, codes: Codes, gap: int, kept: int, side: int) -> Float[Tensor, " low"]:
-        """What tokens of the lowest `kept` codebooks cost on average, in bits; frames lie a class of gaps apart."""
-        none = self.net.prior.shape[1]
-        shown = torch.cat([codes[:, :kept], torch.full_like(codes[:, kept:], none)], 1)
+    def bits(self, codes: Codes, gap: int, levels: Int[Tensor, " frame"], side: int) -> Float[Tensor, ""]:
+        """What a token costs on average, in bits, where each frame keeps so many codebooks, at least one.
+
+        Frames lie a class of gaps apart.
+        """
+        kept = torch.arange(codes.shape[1])[:, None] < levels
         state = torch.full(codes[:, 0].shape, side * GAPS + gap)
         state[:, 0] = side * GAPS
-        scores = self.net(shown, state)[:kept] * math.log(2)
-        wanted = codes[:, :kept].transpose(0, 1)
-        nats = F.cross_entropy(scores.flatten(0, 2), wanted.flatten(), reduction="none")
-        return nats.view(kept, -1).mean(1) / math.log(2)
+        scores = self.net(codes.masked_fill(~kept, self.net.prior.shape[1]), state).transpose(0, 1)
+        cells = kept.expand(codes.shape)
+        return F.cross_entropy(scores[cells] * math.log(2), codes[cells]) / math.log(2)
 
     def validate(self) -> dict[str, float]:
         """Bits of a held-out token, by codebook, as the whole numbers have it; `score` is the mean."""
@@ -180,6 +179,13 @@ class ContextJob:
         """Write the whole numbers."""
         folder.mkdir(parents=True, exist_ok=True)
         write_tensors(folder / CONTEXT, self.net.integers().tensors())
+
+
+def _levels(books: int, frames: int, chance: np.random.Generator) -> Int[Tensor, " frame"]:
+    """How many codebooks each frame keeps: all, or some; in a third of the draws fewer in frames strewn by chance."""
+    most = books if chance.random() < 0.5 else int(chance.integers(1, books + 1))
+    least = int(chance.integers(1, most + 1)) if chance.random() < 1 / 3 else most
+    return torch.from_numpy(np.where(chance.random(frames) < chance.random(), least, most))
 
 
 def integer_bits(model: ContextModel, codes: Int[np.ndarray, "batch codebook frame"]) -> Float[np.ndarray, " codebook"]:

@@ -1,0 +1,49 @@
+"""What hidden cells are on average: code vectors, each as heavy as the coarse model finds it likely."""
+
+from collections.abc import Iterable, Iterator
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from .lm import MaskedModel
+from .types import Codes, Mask, Means
+from .windows import open_windows
+
+CORE, CONTEXT = 432, 72
+HIDDEN = -1
+
+
+@torch.no_grad()
+def means(
+    coarse: MaskedModel, vectors: Float[Tensor, "codebook vocab dim"], parts: Iterable[tuple[Codes, Mask]]
+) -> Iterator[Float[Tensor, "_ _ _ _"]]:
+    """The code vectors of a grid with hidden cells, a window at a time; how the grid was cut does not matter.
+
+    A kept cell has the vector of its token. A hidden cell has the mean of all vectors of its codebook, weighted by
+    their likelihood, if the coarse model knows the codebook; else it says nothing.
+
+    Args:
+        coarse: the model, which sees 72 frames on either side of a window.
+        vectors: those of the codec.
+        parts: codes in pieces, and which of them are hidden.
+    """
+    told = (codes.masked_fill(mask, HIDDEN).long() for codes, mask in parts)
+    for window, start, length in open_windows(told, CORE, CONTEXT):
+        yield _expected(coarse, vectors, window)[..., start : start + length]
+
+
+def _expected(
+    coarse: MaskedModel, vectors: Float[Tensor, "codebook vocab dim"], window: Int[Tensor, "row codebook frame"]
+) -> Means:
+    hidden, codes, known = window == HIDDEN, window.clamp_min(0), coarse.config.codebooks
+    found = vectors[torch.arange(len(vectors))[:, None], codes]
+    told = ~hidden
+    if bool(hidden[:, :known].any()):
+        there = coarse.hidden.device
+        bias = coarse.bias(window.shape[-1])
+        logits = coarse.hidden_logits(codes[:, :known].to(there), hidden[:, :known].to(there), bias)
+        mean = logits.softmax(-1).to(vectors.device) @ vectors[:known]
+        found[:, :known] = torch.where(hidden[:, :known, :, None], mean, found[:, :known])
+        told[:, :known] = True
+    return torch.cat([found, told[..., None]], -1).transpose(2, 3)
