@@ -151,14 +151,15 @@ def test_a_reader_that_shares_no_code_reads_the_golden_block():
                 seen[row][0][book] = int(block.tokens[row, book, frame])
 
 
-def test_the_golden_block_is_read_on_two_threads_as_well():
+@pytest.mark.parametrize(("threads", "kernels"), [(1, ""), (2, ""), (1, "Prescott"), (1, "Nehalem"), (2, "Haswell")])
+def test_the_golden_block_is_read_on_any_threads_and_by_any_kernels(threads: int, kernels: str):
     script = (
         "import sys; from tests.foretold import golden; coder, block = golden();"
         "back = coder.decode([bytes.fromhex(sys.argv[1])], [block.kept])[0];"
         "assert (back.tokens == block.tokens).all()"
     )
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    surroundings = os.environ | dict.fromkeys(names, "2")
+    surroundings = os.environ | dict.fromkeys(names, str(threads)) | {"OPENBLAS_CORETYPE": kernels}
     _ = subprocess.run(
         [sys.executable, "-c", script, GOLDEN.read_text()], check=True, cwd=Path(__file__).parents[1], env=surroundings
     )

@@ -193,6 +193,17 @@ def test_lossless_files_do_not_need_the_models_that_fill(pipeline: Pipeline, sou
     _ = expand(replace(pipeline, coarse=pipeline.fine, fine=pipeline.coarse), tmp_path / "a.ost", tmp_path / "a.wav")
 
 
+def test_tokens_are_the_same_whatever_the_models_compute_in(model: Path, sound: Path, tmp_path: Path):
+    _ = compress(load(model), sound, tmp_path / "a.ost", keep=Rung((GRID.codebooks,)))
+    made = []
+    for precision in ("fp32", "int8"):
+        _ = expand(load(model, precision=precision), tmp_path / "a.ost", tmp_path / "a.wav")
+        made.append((tmp_path / "a.wav").read_bytes())
+        _ = compress(load(model, precision=precision), sound, tmp_path / "b.ost", keep=Rung((GRID.codebooks,)))
+        made.append((tmp_path / "b.ost").read_bytes())
+    assert made[:2] == made[2:]
+
+
 def test_without_a_context_model_tokens_cost_their_packed_bits(sound: Path, tmp_path: Path):
     flat = load(write_model(tmp_path / "flat"))
     header, size = compress(flat, sound, tmp_path / "a.ost", keep=Rung((GRID.codebooks,)))

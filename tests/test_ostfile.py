@@ -16,7 +16,7 @@ from ostinato.expand import tokens_of
 from ostinato.image import BANDS
 from ostinato.ostfile import Header, Keep, OstReader, assemble, write
 from ostinato.types import Grid
-from tests.damage import outcome, sound_file
+from tests.damage import expanded, flipped, mended, outcome, sound_file, tiny_file
 from tests.foretold import GRID, context_model
 
 GOLDEN = Path(__file__).parent / "golden" / "small.ost"
@@ -107,11 +107,17 @@ def test_every_truncation_is_named(tmp_path: Path):
 
 
 def test_byte_flips_are_named_or_harmless(tmp_path: Path):
-    data, chance = sound_file(), np.random.default_rng(0)
-    for _ in range(300):
-        place, change = int(chance.integers(len(data))), int(chance.integers(1, 256))
-        flipped = data[:place] + bytes([data[place] ^ change]) + data[place + 1 :]
-        assert outcome(tmp_path / "flip.ost", flipped) in ("refused", "right")
+    for _, data in flipped(sound_file(), 300, 0):
+        assert outcome(tmp_path / "flip.ost", data) in ("refused", "right")
+
+
+def test_files_whose_checks_were_made_right_again_are_named_or_make_a_sound(tmp_path: Path):
+    pipeline, path = tiny_file(tmp_path)
+    whole = path.read_bytes()
+    assert expanded(pipeline, path, whole) == "sound"
+    assert mended(path, 9, whole) == whole
+    ends = {expanded(pipeline, path, mended(path, place, data)) for place, data in flipped(whole, 60, 3)}
+    assert ends == {"refused", "sound"}
 
 
 def test_a_damaged_block_costs_itself_and_nothing_else(tmp_path: Path):

@@ -64,10 +64,17 @@ def compress(model: str, split_dir: str, judges: Sequence[str], others: bool, ou
 
 def report(files: Sequence[Size], points: Sequence[Point], judges: Sequence[str]) -> str:
     """All tables as text."""
-    kinds = [("files", "bit/s", "saved")]
+    kinds = [("files", "bit/s", "saved", "coded at")]
     for each in files:
         rate = each.bits_per_second
-        kinds.append((each.what, f"{rate.mean:.0f} [{rate.low:.0f}, {rate.high:.0f}]", f"{each.saved:.1%}"))
+        kinds.append(
+            (
+                each.what,
+                f"{rate.mean:.0f} [{rate.low:.0f}, {rate.high:.0f}]",
+                f"{each.saved:.1%}",
+                f"{each.times_real_time:.1f} x",
+            )
+        )
     rows = [("system", "", "bit/s", *judges, "Fréchet")]
     for point in points:
         heard = [f"{point.judged[judge].mean:.2f}" for judge in judges]

@@ -39,11 +39,12 @@ def _expected(
     hidden, codes, known = window == HIDDEN, window.clamp_min(0), coarse.config.codebooks
     found = vectors[torch.arange(len(vectors))[:, None], codes]
     told = ~hidden
-    if bool(hidden[:, :known].any()):
+    wanted = hidden[:, :known]
+    if bool(wanted.any()):
         there = coarse.hidden.device
-        bias = coarse.bias(window.shape[-1])
-        logits = coarse.hidden_logits(codes[:, :known].to(there), hidden[:, :known].to(there), bias)
-        mean = logits.softmax(-1).to(vectors.device) @ vectors[:known]
-        found[:, :known] = torch.where(hidden[:, :known, :, None], mean, found[:, :known])
+        logits = coarse.hidden_logits(codes[:, :known].to(there), wanted.to(there), coarse.bias(window.shape[-1]))
+        likely, book = logits.softmax(-1).to(vectors), wanted.nonzero()[:, 1]
+        for level in range(known):
+            found[:, level][wanted[:, level]] = likely[book == level] @ vectors[level]
         told[:, :known] = True
     return torch.cat([found, told[..., None]], -1).transpose(2, 3)

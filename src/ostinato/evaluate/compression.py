@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,11 +13,12 @@ from typing import TypeAlias
 import numpy as np
 
 from ..audiofile import read, write
-from ..compress import Rung, compress
+from ..compress import AT_ONCE, Rung, coder_of, compress, context_of
 from ..data import songs
 from ..errors import AudioError, ConfigError, MissingPartError
 from ..expand import expand
 from ..metrics import align, frechet_distance
+from ..ostfile import OstReader
 from ..pipeline import Pipeline
 from ..resampling import fit, resample
 from ..sampling import Confidence
@@ -62,11 +64,15 @@ class Lead:
 
 @dataclass(frozen=True)
 class Size:
-    """What files of a kind come to: bits a second, and the share of 10-bit packing that they save."""
+    """What files of a kind come to: bits a second, the share of 10-bit packing that they save, and the coder's speed.
+
+    The speed is how many times faster than real time their tokens are decoded and encoded again, both together.
+    """
 
     what: str
     bits_per_second: Estimate
     saved: float
+    times_real_time: float
 
 
 def rungs(grid: Grid) -> list[Rung]:
@@ -164,8 +170,10 @@ def sizes(pipeline: Pipeline, folder: Path, chosen: Sequence[Passage], watch: Pr
     ]
     for number, (what, sounds, keep, packed) in enumerate(kinds):
         if sounds:
-            rates = estimate([_packed(pipeline, sound, keep) / sound.seconds for sound in sounds])
-            found.append(Size(what, rates, 1 - rates.mean / (packed * grid.bits_per_second)))
+            made = [_packed(pipeline, sound, keep) for sound in sounds]
+            rates = estimate([bits / sound.seconds for (bits, _), sound in zip(made, sounds, strict=True)])
+            speed = sum(sound.seconds for sound in sounds) / sum(took for _, took in made)
+            found.append(Size(what, rates, 1 - rates.mean / (packed * grid.bits_per_second), speed))
         watch(what, number + 1, len(kinds))
     return found
 
@@ -201,9 +209,19 @@ def _file(sound: Audio) -> Iterator[tuple[Path, Path]]:
         yield Path(folder) / "in.wav", Path(folder) / "coded.ost"
 
 
-def _packed(pipeline: Pipeline, sound: Audio, keep: Rung) -> float:
+def _packed(pipeline: Pipeline, sound: Audio, keep: Rung) -> tuple[float, float]:
+    """The bits of a file, and the seconds that its tokens take to be decoded and encoded again."""
     with _file(sound) as (source, coded):
-        return 8.0 * compress(pipeline, source, coded, keep=keep)[1]
+        header, size = compress(pipeline, source, coded, keep=keep)
+        coder = coder_of(header, context_of(pipeline.folder, pipeline.grid))
+        with OstReader(coded) as reader:
+            data = [reader.block(number) or b"" for number in range(header.blocks)]
+    kept = [header.keep.kept(header.grid.codebooks, *header.span(number)) for number in range(header.blocks)]
+    began = time.perf_counter()
+    for first in range(0, header.blocks, AT_ONCE):
+        part = slice(first, first + AT_ONCE)
+        _ = coder.encode(coder.decode(data[part], kept[part]))
+    return 8.0 * size, time.perf_counter() - began
 
 
 def _ost(pipeline: Pipeline, keep: Rung | float, *, bare: bool = False, drawn: bool = False) -> System:
