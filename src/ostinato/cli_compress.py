@@ -31,14 +31,15 @@ USUAL_RATE = 600.0
 @click.option("--hide", multiple=True, metavar="HINT[:knob=value,...]", help="Tokens to leave out; repeatable.")
 @click.option("--quality", type=click.IntRange(0, 10), help="10 keeps every token, 1 the coarsest codebook.")
 @click.option("--side/--image", "sides", default=None, help="How the side of stereo goes: as tokens, or as an image.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of what will be made up.")
-@click.option("--sampler", metavar="NAME[:knob=value,...]", help="How it will be in the coarse codebooks.")
-@click.option("--fine", metavar="NAME[:knob=value,...]", help="How in the fine ones; give both or neither.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of what will be drawn.")
+@click.option("--sampler", metavar="NAME[:knob=value,...]", help="Have the models draw what is hidden.")
+@click.option("--fine", metavar="NAME[:knob=value,...]", help="How in the fine codebooks; give both or neither.")
 @model_option
 @as_json
 def compress_verb(sound: Path, out: Path, keep: Sequence[str], hide: Sequence[str], model: str, **flags: Any) -> None:
     """Write SOUND as OUT, an .ost file: the kept tokens, from which `expand` makes the rest again.
 
+    Without --sampler and --fine nothing is drawn: what is hidden is heard as the mean of what the model expects.
     A side that goes as an image costs some 30 bit/s. Without --side or --image it does so wherever anything is hidden.
     """
     start = time.perf_counter()
@@ -61,7 +62,7 @@ def compress_verb(sound: Path, out: Path, keep: Sequence[str], hide: Sequence[st
 @click.command("expand")
 @click.argument("source", type=click.Path(path_type=Path), metavar="FILE.ost")
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--seed", type=click.IntRange(min=0), help="Make up something else.  [default: the file's own]")
+@click.option("--seed", type=click.IntRange(min=0), help="Draw something else.  [default: the file's own]")
 @click.option("--salvage", is_flag=True, help="Make up blocks that are damaged or missing, too.")
 @click.option("--bare", is_flag=True, help="Make up nothing: hear the kept codebooks alone.")
 @click.option("--model", metavar="NAME|DIR", help="The model it was made with.  [default: the one it names]")
