@@ -41,8 +41,9 @@ PROBE = 192
 PART = 1024
 LONGEST_CIRCLE = 600
 LEVELLINGS, LEVEL = 6, 0.05  # tries to bring a limited sound to a loudness, and LU that are near enough
-COARSE: Sampler = Confidence()
-FINE: Sampler = Confidence(steps=8)
+# chosen by `bench steps` on validation music: docs/performance.md
+COARSE: Sampler = Confidence(temperature=0.85)
+FINE: Sampler = Confidence(steps=2, temperature=0.7)
 
 
 @dataclass(frozen=True)
