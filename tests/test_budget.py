@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from ostinato.budget import Budget, remembered
+from ostinato.config import plain
 from ostinato.errors import ConfigError
-from ostinato.pipeline import Pipeline, load
+from ostinato.pipeline import COARSE, FINE, Pipeline, load
 from ostinato.prompts import Prompt
 from ostinato.sampling import Confidence, Halton, Noise, One, Sampler, samplers
 from ostinato.types import Audio, Take
@@ -139,7 +140,7 @@ def test_a_machine_that_slows_down_is_cut_short(pipeline: Pipeline, clock: Clock
     assert same(take, again(pipeline, take))
 
 
-@pytest.mark.parametrize(("stage", "step"), [("coarse", 1), ("coarse", 10), ("coarse", 24), ("fine", 3)])
+@pytest.mark.parametrize(("stage", "step"), [("coarse", 1), ("coarse", 10), ("coarse", 12), ("fine", 3)])
 def test_a_take_that_is_stopped_is_filled_in_one_more_pass_of_each_model(
     pipeline: Pipeline, clock: Clock, stage: str, step: int
 ):
@@ -149,9 +150,10 @@ def test_a_take_that_is_stopped_is_filled_in_one_more_pass_of_each_model(
         if (name, done) == (stage, step):
             budget.stop()
 
-    take = pipeline.vary(SOUND, SEVENTH, budget=budget, watch=watch)
-    passes = (24 if stage == "fine" else 0) + step
-    assert clock.passes == passes + (1 if stage == "fine" or step == 24 else 2)
+    how = {"sampler": Confidence(steps=12), "finisher": Confidence(steps=8)}
+    take = pipeline.vary(SOUND, SEVENTH, budget=budget, watch=watch, **how)
+    passes = (12 if stage == "fine" else 0) + step
+    assert clock.passes == passes + (1 if stage == "fine" or step == 12 else 2)
     assert take.settings["cut"] == passes + 1
     assert torch.equal(take.codes[~take.mask], pipeline.encode(SOUND)[0][~take.mask])
     assert same(take, again(pipeline, take))
@@ -162,7 +164,10 @@ def test_a_take_that_is_stopped_at_once_has_one_pass_of_each_model(pipeline: Pip
     budget.stop()
     take = pipeline.vary(SOUND, SEVENTH, budget=budget)
     assert clock.passes == 2
-    one = pipeline.vary(SOUND, SEVENTH, sampler=Confidence(steps=1), finisher=Confidence(steps=1))
+    once: dict[str, Any] = {
+        name: dataclasses.replace(usual, steps=1) for name, usual in (("sampler", COARSE), ("finisher", FINE))
+    }
+    one = pipeline.vary(SOUND, SEVENTH, **once)
     assert torch.equal(take.codes, one.codes)
     assert take.settings["cut"] == 1
 
@@ -189,7 +194,7 @@ def test_a_long_sound_is_there_in_time_too(pipeline: Pipeline, clock: Clock, mon
 def test_what_is_kept_whole_needs_no_time(pipeline: Pipeline, clock: Clock):
     take = pipeline.vary(SOUND, Prompt.of(keep=["all"]), budget=Budget(1.0, clock=clock))
     assert clock.passes == 0
-    assert take.settings["coarse"]["steps"] == 24
+    assert take.settings["coarse"] == {"name": "confidence", **plain(COARSE)}
     assert torch.equal(take.codes, pipeline.encode(SOUND)[0])
 
 
