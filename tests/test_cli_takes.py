@@ -150,6 +150,33 @@ def test_undo_walks_to_the_parent_whatever_it_is_called_now(family: Path):
     assert "is the input" in complaint("undo", "b.flac", "-o", "b.flac")
 
 
+@pytest.mark.parametrize(
+    "mix",
+    [
+        ("--mix", "beats:after=40", "--bpm", 240, "--offset", 0.05),
+        ("--mix", "bars:which=1,beats=2", "--taps", "0.1,0.2,0.3", "--meter", "3/4"),
+        ("--mix", "downbeats", "--beats", "labels.txt"),
+        ("--mix", "surprising:share=0.3"),
+    ],
+)
+def test_a_blend_goes_by_whatever_can_be_heard_and_is_made_again(family: Path, mix: tuple[object, ...]):
+    _ = Path("labels.txt").write_text("0.1\t0.1\t1.1\n0.3\t0.3\t1.2\n")
+    made = data("blend", "a.wav", "c.wav", "-o", "x.wav", *mix)
+    assert 0 < made["share"] < 1
+    before, told = Path("x.wav").read_bytes(), data("info", "x.wav")
+    assert told["notes"] == []
+    Path("x.wav").unlink()
+    assert run(*shlex.split(told["command"])[1:]).exit_code == 0
+    assert Path("x.wav").read_bytes() == before, told["command"]
+
+
+def test_a_blend_refuses_beats_that_nothing_asks_for_or_that_are_not_there(family: Path):
+    said = complaint("blend", "a.wav", "c.wav", "-o", "x.wav", "--mix", "all", "--bpm", 100)
+    assert "add --mix beats" in said
+    said = complaint("blend", "a.wav", "c.wav", "-o", "x.wav", "--mix", "bars:which=9", "--bpm", 120)
+    assert "bars which=9 is outside the clip" in said
+
+
 def test_a_take_without_its_tokens_is_encoded_again_and_that_is_said(family: Path):
     _ = audiofile.write("bare.wav", audiofile.read("a.wav"))
     made = data("vary", "--from", "bare.wav", "-o", "x.wav", *QUICK, "--model", "../tiny")

@@ -205,7 +205,7 @@ def _take_text(take: dict[str, Any], trail: Sequence[Node]) -> str:
 def _again(path: Path, take: dict[str, Any]) -> list[str]:
     """The command that makes a take again."""
     if "mix" in take:
-        mix = _hint_flags("--mix", take["mix"])
+        mix = _hint_flags("--mix", take["mix"]) + flags_of(take.get("beats", {}))
         sources = [take["input"]["name"], take["with"]["name"]]
         return ["ostinato", "blend", *sources, "-o", path.name, *mix, "--model", take["model"]]
     coarse, fine = (_sampler(take[stage]) for stage in ("coarse", "fine"))

@@ -147,11 +147,7 @@ class Job:
             ConfigError: beats are given, and nothing asks for them.
             PromptError: the prompt asks for what the sound does not have.
         """
-        if self.given != Given() and "beats" not in self.needs:
-            raise ConfigError("nothing in the prompt speaks of beats; add --keep beats, or leave out where they are")
-        known = Heard(beats=self.given.beats)
-        pieces, tracker = file_pieces(self.sound), self.given.tracker
-        job = replace(self, heard=listen(pieces, self.needs, known, tracker=tracker, circular=self.loop))
+        job = replace(self, heard=heard_in(self.sound, self.needs, self.given, loop=self.loop, flag="--keep"))
         if all(getattr(job.heard, each) is not None for each in self.needs):
             _ = self.prompt.mask(job.clip)
         return job
@@ -178,6 +174,18 @@ class Job:
         more = {way: True for way, taken in ways.items() if taken}
         more |= {"beats": self.given.told} if "beats" in self.needs else {}
         return told(take, self.model, {"input": self.sound}, more)
+
+
+def heard_in(sound: Path, wanted: frozenset[str], beats: Given, *, loop: bool, flag: str) -> Heard:
+    """What of `wanted` can be heard in a sound file, where the flags do not give it; `flag` is where hints are asked.
+
+    Raises:
+        ConfigError: beats are given, and nothing asks for them.
+    """
+    if beats != Given() and "beats" not in wanted:
+        raise ConfigError(f"nothing in the prompt speaks of beats; add {flag} beats, or leave out where they are")
+    known = Heard(beats=beats.beats)
+    return listen(file_pieces(sound), wanted, known, tracker=beats.tracker, circular=loop)
 
 
 def encoded_note(path: Path) -> str:

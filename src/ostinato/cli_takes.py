@@ -22,6 +22,7 @@ from .cli_job import (
     control_options,
     controls_of,
     encoded_note,
+    heard_in,
     how_of,
     job_of,
     loudness_option,
@@ -36,7 +37,7 @@ from .cli_job import (
 )
 from .cli_live import LIVE, live, live_options, ring_of
 from .errors import OstinatoError
-from .hints import parse_hint
+from .hints import needs, parse_hint
 from .longplay import file_pieces
 from .pipeline import load
 from .prompts import Prompt
@@ -83,24 +84,29 @@ def undo(take: Path, out: Path | None, as_json: bool) -> None:
 @click.argument("theirs", metavar="B", type=click.Path(path_type=Path))
 @output("WAV or FLAC to write.")
 @click.option("--mix", multiple=True, required=True, metavar="HINT[:knob=value,...]", help="Cells of B; repeatable.")
+@beat_options
 @model_option
 @as_json
 @click.pass_context
 def blend(context: click.Context, ours: Path, theirs: Path, out: Path, mix: Sequence[str], **flags: Any) -> None:
     """Blend take A with take B: the tokens of B where a hint of --mix speaks, those of A elsewhere.
 
-    `--mix random:share=0.5` strews frames by chance, `--mix finer:first=4` goes by codebook. The takes must be of one
-    length and one codec. Where all of a passage is one take's, its samples are, too.
+    `--mix random:share=0.5` strews frames by chance, `--mix finer:first=4` goes by codebook, `--mix bars:which=2+4` by
+    the bars of A. The takes must be of one length and one codec. Where all of a passage is one take's, its samples
+    are, too.
     """
     for path in (ours, theirs):
         spare(path, out)
     _ = audiofile.check_writable(out)
     hints = [parse_hint(text) for text in mix]
+    beats = given(flags, audiofile.info(ours).seconds)
     model = model_of({**flags, "source": ours})
     pipeline = load(model)
     (one, again), (other, anew) = (draft_of(pipeline, path) for path in (ours, theirs))
-    draft = blended(pipeline, one, other, hints)
-    facts = told(draft, model, {"input": ours, "with": theirs}, {})
+    heard = heard_in(ours, needs(*hints), beats, loop=one.origin.circular, flag="--mix")
+    draft = blended(pipeline, one, other, hints, heard=heard)
+    more = {"beats": beats.told} if "beats" in needs(*hints) else {}
+    facts = told(draft, model, {"input": ours, "with": theirs}, more)
     with Writer(out, draft.origin.sample_rate, draft.origin.channels, about=facts) as writer:
         for piece in pipeline.sound(draft, file_pieces(ours)(), file_pieces(theirs)()):
             writer.write(piece)

@@ -16,16 +16,18 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from . import audiofile
+from .clip import Heard
 from .codesfile import Origin
 from .config import load, plain
 from .draft import Draft, cells
 from .errors import AudioError, ConfigError, OstinatoError, PromptError
-from .hints import Hint, plain_hint
+from .hints import Hint, needs, plain_hint
 from .level import loudness_of
 from .longplay import encode_file
 from .packed import pack, unpack
 from .pipeline import Pipeline
 from .prompts import Prompt
+from .surprise import by_frame
 from .tree import TOKENS, about
 from .types import Audio, Take
 
@@ -107,11 +109,12 @@ def draft_of(pipeline: Pipeline, path: Path, *, loop: bool = False) -> tuple[Dra
     return found, False
 
 
-def blend(pipeline: Pipeline, ours: Draft, theirs: Draft, mix: Sequence[Hint]) -> Draft:
+def blend(pipeline: Pipeline, ours: Draft, theirs: Draft, mix: Sequence[Hint], *, heard: Heard | None = None) -> Draft:
     """One take's tokens with those of another where the hints speak; its mask is true for the cells of the other.
 
     What is locked in the first stays. Where neither is whole, the sound has the level of the first; make it with
-    `Pipeline.sound(blended, sound of the first, sound of the other)`.
+    `Pipeline.sound(blended, sound of the first, sound of the other)`. Hints speak of the first: `heard` is what is
+    known of its sound, such as its beats, and its surprise is asked of the model.
 
     Raises:
         CheckpointError: a take is not of the pipeline's codec.
@@ -125,7 +128,10 @@ def blend(pipeline: Pipeline, ours: Draft, theirs: Draft, mix: Sequence[Hint]) -
         if getattr(one, what) != getattr(other, what):
             got = f"{getattr(one, what)} and {getattr(other, what)}"
             raise PromptError(f"takes that are blended must agree in their {what}, got {got}")
-    chosen = cells(pipeline.clip(one.samples, one.sample_rate, loop=one.circular), mix)
+    if "surprise" in needs(*mix):
+        bits = by_frame(pipeline.coarse, ours.codes, circular=one.circular)
+        heard = replace(heard or Heard(), surprise=bits)
+    chosen = cells(pipeline.clip(one.samples, one.sample_rate, loop=one.circular, heard=heard), mix)
     kept, added = _locks(ours), _locks(theirs)
     chosen = chosen & ~kept
     locked = kept | (added & chosen)
