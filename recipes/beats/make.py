@@ -24,7 +24,7 @@ def make(font: Path, wads: tuple[Path, ...], out: Path, pieces: int, seconds: fl
     """Compose pieces, take others from Freedoom's WADS, and write mixes of them into OUT/train and OUT/val.
 
     Beside each WAV lies a `.beats` file: a line a beat, its time in seconds and its place in the bar (1 is the
-    downbeat). Every twelfth piece goes to val. The same seed makes the same music.
+    downbeat). Every twelfth piece goes to val. The same seed makes the same music; what is there is not made again.
     """
     band = Band(font)
     tunes = freedoom.pieces(list(wads), seconds, np.random.default_rng([seed, 0]))
@@ -35,10 +35,12 @@ def make(font: Path, wads: tuple[Path, ...], out: Path, pieces: int, seconds: fl
             piece = compose(chance, seconds) if number < pieces else tunes[number - pieces]
             folder = out / ("val" if number % VALIDATION == VALIDATION - 1 else "train")
             folder.mkdir(parents=True, exist_ok=True)
+            names = [folder / f"{number:04d}-{piece.name}-{version}" for version in range(mixes)]
+            if names[-1].with_suffix(".beats").is_file():
+                continue
             stems = band.stems(piece, chance)
-            for version in range(mixes):
+            for name in names:
                 wave, speed = mix(stems, piece, chance)
-                name = folder / f"{number:04d}-{piece.name}-{version}"
                 soundfile.write(name.with_suffix(".wav"), wave, RATE, subtype="PCM_16")
                 _ = name.with_suffix(".beats").write_text(labels(piece, speed), encoding="utf-8")
 

@@ -14,7 +14,7 @@ from ..config import config, knob
 from ..types import Beats
 from .annotated import BeatExcerpts, annotated
 from .loop import LoopConfig, rate
-from .state import Average, load_optimizer, optimizer_state
+from .state import Average, load_optimizer, optimizer_state, start_from
 
 FROM = 0.5
 
@@ -25,6 +25,7 @@ class BeatTraining:
 
     model: BeatConfig = knob("the network", default=BeatConfig())
     loop: LoopConfig = knob("how long", default=LoopConfig(steps=800, validate_every=100))
+    start: str = knob("checkpoint whose weights a new run begins with; empty is none", default="")
     train: str = knob("folder of sounds with beats to train on", default="music/beats/train")
     validation: str = knob("folder of held-out sounds with beats", default="music/beats/val")
     cache: str = knob("folder of cached mel frames", default="runs/mels")
@@ -47,6 +48,7 @@ class BeatJob:
         with torch.random.fork_rng():
             _ = torch.manual_seed(s.loop.seed)
             self.net = BeatNet(s.model)
+        start_from(s.start, self.net, s.model)
         self.optimizer = torch.optim.AdamW(self.net.parameters(), lr=s.rate, weight_decay=s.decay, fused=True)
         self.average = Average(self.net, s.average)
         cache = Path(s.cache)
