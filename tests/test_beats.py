@@ -19,7 +19,7 @@ from ostinato.evaluate.beats import KnownSong, chart_beats, known_songs, score, 
 from ostinato.pulse import Picking
 from ostinato.tracking import SHIPPED, load_net, load_tracker, trackers
 from ostinato.train.annotated import BeatExcerpts, read_labels, targets
-from ostinato.train.beats import BeatTraining
+from ostinato.train.beats import BeatJob, BeatTraining
 from ostinato.train.loop import BEST, LoopConfig
 from ostinato.train.runs import start
 from ostinato.types import Audio, Beats
@@ -41,9 +41,10 @@ def noise(samples: int, rate: int = 8000, channels: int = 1, seed: int = 0) -> A
 
 
 def curves(beats: np.ndarray, downbeats: np.ndarray, seconds: float = 60.0) -> Tensor:
-    """Likelihoods with a peak at each time, and a little noise."""
+    """Likelihoods with a peak at each time, and a little noise; silence before the first and after the last."""
     time = np.arange(round(seconds * RATE)) / RATE
     found = np.random.default_rng(0).uniform(0, 0.08, (len(time), 2))
+    found[(time < beats[0] - 0.05) | (time > beats[-1] + 0.05)] = 0
     for column, times in enumerate((beats, downbeats)):
         for at in times:
             found[:, column] = np.maximum(found[:, column], 0.9 * np.clip(1 - np.abs(time - at) * RATE / 2, 0, 1))
@@ -140,6 +141,15 @@ def test_a_long_silence_has_no_beats_and_another_tempo_may_follow():
     assert not [time for time in found.times if 22 < time < 38]
 
 
+def test_beats_off_the_pulse_for_a_while_do_not_move_it_nor_do_quiet_ends():
+    beats = grid(141.3, 120)
+    off = np.where((beats > 40) & (beats < 55), beats + 0.5 * 60 / 141.3, beats)
+    there = curves(off[(off > 5) & (off < 115)], beats[:0], 120)
+    there[:200] = there[-200:] = 0.02
+    assert agreement(pick(there, RATE), as_beats(beats)) > 0.97
+    assert agreement(pick(there, RATE, Picking(steady=2)), as_beats(beats)) < 0.9
+
+
 def test_a_tempo_that_drifts_is_followed():
     beats = 0.5 + np.cumsum(0.5 * (1 + 0.2 * np.sin(np.arange(110) / 12)))
     assert agreement(pick(curves(beats, beats[::4]), RATE), as_beats(beats[beats < 60])) == 1
@@ -221,6 +231,19 @@ def test_training_goes_on_to_the_bit_and_leaves_a_tracker(labelled: Path, tmp_pa
     assert isinstance(tracker, Tracker)
     assert isinstance(tracker(noise(8000)), Beats)
     assert plain(load_net(tmp_path / "whole" / BEST).config) == plain(TINY)
+
+
+def test_a_run_may_begin_with_a_tracker_that_is_there(labelled: Path, tmp_path: Path):
+    first = BeatJob(training(labelled, tmp_path / "mels"))
+    _ = first.step(0)
+    first.average.memory = 0
+    first.average.update(first.net, 0)
+    first.export(tmp_path / "first")
+    later = BeatJob(training(labelled, tmp_path / "mels", start=str(tmp_path / "first")))
+    for key, value in first.averaged().state_dict().items():
+        assert torch.equal(later.net.state_dict()[key], value.half().float())
+    with pytest.raises(TrainingError, match="has width 8, and the run 12"):
+        _ = BeatJob(training(labelled, tmp_path / "mels", start=str(tmp_path / "first"), model=replace(TINY, width=12)))
 
 
 def test_excerpts_are_the_same_on_every_call_and_too_long_ones_are_refused(labelled: Path, tmp_path: Path):

@@ -1,4 +1,4 @@
-"""From how likely each moment is a beat to the beats themselves: a steady path through peaks, then bars over it."""
+"""From how likely each moment is a beat to the beats themselves: a path through peaks, or one tempo; then bars."""
 
 from collections.abc import Sequence
 
@@ -12,8 +12,10 @@ FINE = 100.0
 STEP = 1.02
 LEAN = 2
 TURN = 2
-UNSURE, SURE = 0.1, 0.97
-NEAR = 3
+UNSURE, CLEAR, SURE = 0.1, 0.3, 0.97
+NEAR, WIDE = 3, 2
+AROUND, SLIP = 0.01, 1.5
+FEW = 4
 
 Curve = Float[np.ndarray, " frame"]
 
@@ -31,6 +33,12 @@ class Picking:
     turning: float = knob("cost of a tempo that changes by 2 % from one beat to the next", default=1.0, low=0)
     leaning: float = knob("cost of a beat that is 10 ms early or late", default=0.25, low=0)
     breaking: float = knob("cost of starting afresh, in any tempo, after a break", default=30.0, low=0)
+    steady: float = knob(
+        "share of the likelihood of a free path that one at a single tempo needs to be taken instead; 2 is never",
+        default=0.4,
+        low=0,
+        high=2,
+    )
     metres: tuple[int, ...] = knob("beats that a bar may have", default=(2, 3, 4))
     switching: float = knob("cost of another metre from one bar to the next", default=6.0, low=0)
 
@@ -42,7 +50,10 @@ class Picking:
 
 
 def follow(curve: Curve, rate: float, how: Picking) -> tuple[Float[np.ndarray, " beat"], Float[np.ndarray, " beat"]]:
-    """The beats along the likeliest steady path: their times in seconds, and how likely each is by `curve`.
+    """The beats along the likeliest path: their times in seconds, and how likely each is by `curve`.
+
+    A path may turn and break. Where one tempo from end to end is nearly as likely, that is taken instead, through all
+    that sounds: music played to a click does not change its phase for a few bars, as peaks off the beat suggest.
 
     Args:
         curve: probability of a beat in each frame, 0 to 1; frame `n` stands for the time `n / rate`.
@@ -59,9 +70,16 @@ def follow(curve: Curve, rate: float, how: Picking) -> tuple[Float[np.ndarray, "
         return np.zeros(0), np.zeros(0)
     fine = _resampled(curve, rate)
     sure = np.clip(fine, UNSURE, SURE)
-    path = _Paths(np.log(sure) - np.log1p(-sure) + how.eager, how).best()
-    times = [_centre(fine, at) for at in path.tolist()]
-    return np.array(times) / FINE, fine[path]
+    odds = np.log(sure) - np.log1p(-sure) + how.eager
+    path = _Paths(odds, how).best()
+    times = np.array([_centre(fine, at) for at in path.tolist()])
+    if len(path) >= FEW:
+        near = np.where(fine > 0, _highest(odds, WIDE), 0)
+        score, steady = _steady(near, float(np.median(np.diff(times))))
+        if score >= how.steady * odds[path].sum():
+            path = np.array([_peak(fine, at) for at in steady[fine[steady] > 0].tolist()])
+            times = np.array([_centre(fine, at) for at in path.tolist()])
+    return times / FINE, fine[path]
 
 
 def bars(likely: Float[np.ndarray, " beat"], how: Picking) -> Int[np.ndarray, " downbeat"]:
@@ -103,6 +121,34 @@ def _resampled(curve: Curve, rate: float) -> Float[np.ndarray, " moment"]:
     """`curve` at 100 Hz."""
     last = (len(curve) - 1) / rate
     return np.interp(np.arange(int(last * FINE) + 1) / FINE, np.arange(len(curve)) / rate, curve)
+
+
+def _highest(curve: Curve, side: int) -> Curve:
+    """The highest value within `side` frames of each."""
+    padded = np.pad(curve, side, constant_values=-np.inf)
+    return np.lib.stride_tricks.sliding_window_view(padded, 2 * side + 1).max(1)
+
+
+def _steady(odds: Curve, period: float) -> tuple[float, Int[np.ndarray, " beat"]]:
+    """The most that beats at one tempo, within 1 % of a period in frames, gain from end to end; and their frames."""
+    count = len(odds)
+    periods = period * np.linspace(1 - AROUND, 1 + AROUND, max(3, round(2 * AROUND * count / SLIP)))
+    best, found = -np.inf, np.zeros(0, dtype=np.int64)
+    for each in periods:
+        frames = np.rint(np.arange(int(each) + 1)[:, None] + each * np.arange(int(count / each) + 1)).astype(np.int64)
+        inside = frames < count
+        scores = np.where(inside, odds[np.minimum(frames, count - 1)], 0).sum(1)
+        first = int(scores.argmax())
+        if scores[first] > best:
+            best, found = float(scores[first]), frames[first, inside[first]]
+    return best, found
+
+
+def _peak(fine: Curve, at: int) -> int:
+    """The top of the clear peak next to a fine frame; the frame itself where there is none."""
+    low = max(0, at - NEAR)
+    highest = low + int(fine[low : at + NEAR + 1].argmax())
+    return highest if fine[highest] > CLEAR else at
 
 
 def _centre(fine: Curve, at: int) -> float:
