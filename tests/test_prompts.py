@@ -300,7 +300,7 @@ def test_parts_of_a_prompt_may_be_absent():
         ("small variation follow beat", {Periodic(period=7), OnBeats(after=50)}, {Finer(first=4)}),
         ("medium variation follow beat", {Periodic(period=13), OnBeats(after=50)}, {Finer(first=4)}),
         ("large variation follow beat", {OnBeats(after=80)}, {Finer(first=4)}),
-        ("beat driven", {OnBeats(after=75)}, set()),
+        ("beat driven", {OnBeats(after=150, before=30)}, set()),
         ("medium variation", {Periodic(period=7)}, {Finer(first=4)}),
         ("large variation", {Periodic(period=13)}, {Finer(first=4), Random(share=0.2)}),
         ("unconditional", set(), set()),

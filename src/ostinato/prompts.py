@@ -149,7 +149,11 @@ _PRESETS: list[tuple[str, str, Prompt]] = [
         "only what is on the beats, a little longer",
         Prompt.of(["beats:after=80"], ["finer:first=4"]),
     ),
-    ("beat driven", "all of the sound just after each beat, and a new piece between", Prompt.of(["beats"])),
+    (
+        "beat driven",
+        "all of the sound around each beat, and a new piece between",
+        Prompt.of(["beats:after=150,before=30"]),
+    ),
     ("unconditional", "nothing of the input but its length", Prompt()),
     ("compression", "only the coarsest codebook; the rest is made again", Prompt.of(["coarsest:codebooks=1"])),
     ("polish", "the four coarsest codebooks; the detail is made again", Prompt.of(["coarsest:codebooks=4"])),
@@ -159,7 +163,8 @@ _PRESETS: list[tuple[str, str, Prompt]] = [
 """Down to `unconditional` they have the names and values of VampNet's published application, as far as its hints go.
 
 It has no `timbre transfer follow beat`, which is made as the others are: the next longer period, and 50 ms of each
-beat. `beat driven` is the prompt of its paper (arXiv:2307.04686, section 3.4).
+beat. `beat driven` is the prompt of its paper (arXiv:2307.04686, section 3.4), with more of each beat than its 75 ms:
+so much do takes of the model that ships need for a tracker to hear the beat in them (docs/prompts.md).
 """
 
 presets: dict[str, Prompt] = {name: prompt for name, _, prompt in _PRESETS}
