@@ -226,12 +226,13 @@ def test_damage_is_refused_and_salvaged_on_demand(pipeline: Pipeline, packed: Pa
     assert audiofile.read(tmp_path / "a.wav").samples == round(2.5 * RATE)
 
 
+@pytest.mark.parametrize("sampler", [None, COLD], ids=["means", "drawn"])
 def test_sound_is_written_before_the_whole_file_is_read(
-    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sampler: Confidence | None
 ):
     noise = 0.1 * torch.randn(1, 1, 22 * 22050, generator=torch.Generator().manual_seed(2))
     _ = audiofile.write(tmp_path / "in.wav", Audio(noise, 22050))
-    _ = compress(pipeline, tmp_path / "in.wav", tmp_path / "a.ost", keep=ONE, coarse=COLD, fine=COLD)
+    _ = compress(pipeline, tmp_path / "in.wav", tmp_path / "a.ost", keep=ONE, coarse=sampler, fine=sampler)
     order: list[str] = []
     monkeypatch.setattr("ostinato.expand.AT_ONCE", 1)
     read, wrote = OstReader.block, audiofile.Writer.write
