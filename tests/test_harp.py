@@ -250,6 +250,21 @@ def test_h20_h21_a_waiting_stream_is_padded_and_says_nothing_that_ends_it(server
     assert server.until(running=False) < 3
 
 
+@pytest.mark.slow
+def test_h20_a_job_of_minutes_reaches_a_client_that_gives_up_after_two_silent_ones(server: Server):
+    client = Client(server.url)
+    path = client.upload("long.wav", sounds.file(seconds=10))
+    event, began = begin_long(client, path, server), time.monotonic()
+    patience = ["--speed-limit", "100", "--speed-time", "120"]
+    command = ["curl", "-sS", "-N", *patience, client.url(f"call/process/{event}")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    seconds, (early, _, last) = time.monotonic() - began, done.stdout.partition("event: complete")
+    print(f"{seconds:.0f} s, {len(early)} bytes before the result")  # noqa: T201
+    assert seconds > 120
+    assert "url" in last
+    assert not any(word in early.lower() for word in ("complete", "error"))
+
+
 @pytest.mark.parametrize("base", ["http://127.0.0.1:{port}", "http://localhost:{port}/"])
 def test_h22_both_names_of_this_machine_work(server: Server, wav: str, base: str):
     client = Client(base.format(port=server.port))
