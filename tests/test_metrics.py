@@ -203,7 +203,7 @@ def cloud(samples: int, features: int = 5, seed: int = 0) -> torch.Tensor:
 def test_the_frechet_distance_of_a_collection_to_itself_in_any_order_is_nothing():
     some = cloud(40)
     assert frechet_distance(some, some.flip(0)) == pytest.approx(0, abs=1e-9)
-    assert frechet_distance(some[:3], some[:3]) == pytest.approx(0, abs=1e-9)
+    assert frechet_distance(some[:3], some[:3]) == pytest.approx(0, abs=1e-8)
 
 
 def test_the_frechet_distance_is_symmetric_and_grows_with_the_distance():

@@ -69,7 +69,7 @@ def test_the_example_is_there_with_its_mask(page: Any):
     told = said(page, "will be made anew")
     share = int(told.split("%")[0])
     assert 70 < share < 99
-    assert page.locator("#ost-mask img").is_visible()
+    page.locator("#ost-mask img").wait_for(state="visible")
     size = page.locator("#ost-mask img").evaluate("image => [image.naturalWidth, image.naturalHeight]")
     assert size[0] > 200
     assert size[1] > 50
