@@ -253,7 +253,7 @@ def test_h20_h21_a_waiting_stream_is_padded_and_says_nothing_that_ends_it(server
 @pytest.mark.slow
 def test_h20_a_job_of_minutes_reaches_a_client_that_gives_up_after_two_silent_ones(server: Server):
     client = Client(server.url)
-    path = client.upload("long.wav", sounds.file(seconds=10))
+    path = client.upload("long.wav", sounds.file(seconds=30))
     event, began = begin_long(client, path, server), time.monotonic()
     patience = ["--speed-limit", "100", "--speed-time", "120"]
     command = ["curl", "-sS", "-N", *patience, client.url(f"call/process/{event}")]
