@@ -23,6 +23,7 @@ from ..errors import OstinatoError, ServiceError
 MAIN = "from ostinato.cli import main; main()"
 RATE = 44100
 STARTS_WITHIN = 120.0
+READINGS = 6
 KEPT_MEGABYTES = 40
 
 
@@ -38,24 +39,28 @@ class Tally:
 def run(model: str, *, clients: int, seconds: float, loop: float, steps: int | None = None) -> dict[str, Any]:
     """Start a server, have clients ask for takes one after the other for so many seconds, and tell what came of it.
 
-    Each client has a loop of its own length, by which it knows its own result.
+    Each client has a loop of its own length, by which it knows its own result. Memory and files are read after a first
+    take, then at even distances, and in the end.
 
     Raises:
         ServiceError: the server did not come up.
     """
     with server(model) as url:
-        tally, until = Tally(), time.monotonic() + seconds
         _ask(url, "warm up", loop, steps, Tally())
-        before = _get(f"{url}/status")
+        tally, began = Tally(), time.monotonic()
+        readings, until = [_get(f"{url}/status")], began + seconds
         threads = [
             threading.Thread(target=_client, args=(url, number, loop + number / 50, steps, until, tally))
             for number in range(clients)
         ]
         for each in threads:
             each.start()
+        for part in range(1, READINGS):
+            time.sleep(max(0.0, began + seconds * part / READINGS - time.monotonic()))
+            readings.append(_get(f"{url}/status"))
         for each in threads:
             each.join()
-        after = _get(f"{url}/status")
+        readings.append(_get(f"{url}/status"))
     return {
         "clients": clients,
         "seconds": seconds,
@@ -66,11 +71,11 @@ def run(model: str, *, clients: int, seconds: float, loop: float, steps: int | N
         "wrong": tally.wrong[:5],
         "latency_p50": share(tally.latencies, 0.5),
         "latency_p95": share(tally.latencies, 0.95),
-        "wait_p50": after["waited_p50"],
-        "wait_p95": after["waited_p95"],
-        "memory_mb": [round(each["memory"] / 1e6, 1) for each in (before, after)],
-        "files_mb": [round(each["bytes"] / 1e6, 1) for each in (before, after)],
-        "left": after["waiting"] + after["running"],
+        "wait_p50": readings[-1]["waited_p50"],
+        "wait_p95": readings[-1]["waited_p95"],
+        "memory_mb": [round(each["memory"] / 1e6, 1) for each in readings],
+        "files_mb": [round(each["bytes"] / 1e6, 1) for each in readings],
+        "left": readings[-1]["waiting"] + readings[-1]["running"],
     }
 
 
