@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,6 +17,8 @@ from ostinato.speed import operations
 from ostinato.stopwatch import measure_take
 from ostinato.types import Audio
 
+HOW: Any = {"sampler": Confidence(steps=3), "finisher": Confidence(steps=2)}
+
 
 def noise(seconds: float) -> Audio:
     chance = torch.Generator().manual_seed(0)
@@ -23,8 +26,8 @@ def noise(seconds: float) -> Audio:
 
 
 def test_the_parts_of_a_take_are_told_apart(tiny_model: Path):
-    audio, how = noise(1.0), {"sampler": Confidence(steps=3), "finisher": Confidence(steps=2)}
-    found = measure_take(tiny_model, audio, Prompt(), **how)
+    audio = noise(1.0)
+    found = measure_take(tiny_model, audio, Prompt(), **HOW)
     assert [part.what for part in found.shares] == [
         "encode",
         "coarse model, 3 passes",
@@ -45,8 +48,7 @@ def test_the_parts_of_a_take_are_told_apart(tiny_model: Path):
 
 
 def test_a_prompt_that_keeps_all_asks_no_model(tiny_model: Path):
-    how = {"sampler": Confidence(steps=3), "finisher": Confidence(steps=2)}
-    found = measure_take(tiny_model, noise(0.5), Prompt.of(keep=["all"]), **how)
+    found = measure_take(tiny_model, noise(0.5), Prompt.of(keep=["all"]), **HOW)
     assert [part.what for part in found.shares if "model" in part.what] == [
         "coarse model, 0 passes",
         "fine model, 0 passes",

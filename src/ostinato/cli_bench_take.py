@@ -14,7 +14,7 @@ from .config import parse_named
 from .pipeline import COARSE, FINE
 from .prompts import Prompt
 from .sampling import samplers
-from .stopwatch import Times, measure_take
+from .stopwatch import Share, Times, measure_take
 from .types import Audio
 
 
@@ -55,13 +55,7 @@ def repeated(audio: Audio, seconds: float) -> Audio:
 def report(found: Times, seconds: float) -> str:
     """The parts as a table, and a line for each thing that holds for all."""
     rows = [("part", "seconds", "share", "GFLOP", "at the limit", "of the limit")]
-    for part in found.shares:
-        least = part.at(found.limit)
-        products = (f"{part.gflop:.0f}", f"{least:.2f}", f"{least / part.seconds:.0%}") if part.gflop else ("", "", "")
-        rows.append((part.what, f"{part.seconds:.2f}", f"{part.seconds / found.seconds:.0%}", *products))
-    gflop = sum(part.gflop for part in found.shares)
-    least = gflop / found.limit
-    rows.append(("all", f"{found.seconds:.2f}", "100%", f"{gflop:.0f}", f"{least:.2f}", f"{least / found.seconds:.0%}"))
+    rows += [_row(part, found) for part in [*found.shares, found.whole]]
     whole = [
         ("speed", f"{seconds / found.seconds:.1f} times real time"),
         ("precision", f"{found.precision}, {found.threads} threads"),
@@ -70,3 +64,11 @@ def report(found: Times, seconds: float) -> str:
         ("first take", f"{found.first:.2f} s"),
     ]
     return table(rows, indent="") + "\n\n" + table(whole, indent="")
+
+
+def _row(part: Share, found: Times) -> tuple[str, str, str, str, str, str]:
+    took = (f"{part.seconds:.2f}", f"{part.seconds / found.seconds:.0%}")
+    if not part.gflop:
+        return part.what, *took, "", "", ""
+    least = part.at(found.limit)
+    return part.what, *took, f"{part.gflop:.0f}", f"{least:.2f}", f"{least / part.seconds:.0%}"

@@ -52,8 +52,13 @@ class Times:
     shares: list[Share]
 
     @property
-    def seconds(self) -> float:
+    def whole(self) -> Share:
         """The whole take, from samples to samples."""
+        return Share("all", self.seconds, sum(share.gflop for share in self.shares))
+
+    @property
+    def seconds(self) -> float:
+        """Those of the whole take."""
         return sum(share.seconds for share in self.shares)
 
 
