@@ -138,6 +138,20 @@ def test_the_critics_join_when_they_are_due(music: Path):
     assert all(p.requires_grad for p in job.critics.parameters())
 
 
+def test_a_run_for_the_decoder_alone_leaves_tokens_and_codes(music: Path, frozen: Path, tmp_path: Path):
+    settings = codec_training(music, start=str(frozen), decoder_only=True)
+    start(tmp_path / "run", "codec", settings)
+    before, after = tiny.codec().half().state_dict(), SpectralCodec(tiny.CODEC).half()
+    restore(tmp_path / "run" / "best", after)
+    moved = {key.split(".")[0] for key, value in after.state_dict().items() if not torch.equal(value, before[key])}
+    assert moved == {"decoder", "head", "shape_out"}
+
+
+def test_a_decoder_needs_something_to_decode(music: Path):
+    with pytest.raises(ConfigError, match="decoder_only needs a codec to start from; name one with --from"):
+        _ = codec_training(music, decoder_only=True)
+
+
 def test_a_run_whose_codebooks_collapse_stops_and_says_so(music: Path):
     job = CodecJob(codec_training(music, collapse=40.0, collapse_after=1))
     with pytest.raises(TrainingError, match="codebook 0 has collapsed at step 1: perplexity"):

@@ -110,11 +110,12 @@ class ResidualQuantizer(nn.Module):
             found.append(index)
         return torch.stack(found, dim=1)
 
-    def decode(self, codes: Codes) -> Features:
-        """The features that the first `codes.shape[1]` levels stand for."""
+    def decode(self, codes: Codes, depth: Int[Tensor, " batch"] | None = None) -> Features:
+        """The features that the first `codes.shape[1]` levels stand for, or of item `i` the first `depth[i]`."""
         total: Tensor | float = 0.0
-        for level, index in zip(self.levels, codes.unbind(1), strict=False):
-            total = total + level.value(index)
+        for number, (level, index) in enumerate(zip(self.levels, codes.unbind(1), strict=False)):
+            value = level.value(index)
+            total = total + (value if depth is None else value * (depth > number)[:, None, None])
         assert isinstance(total, Tensor)
         return total
 

@@ -4,8 +4,9 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
 from ..checkpoint import save
@@ -16,6 +17,7 @@ from ..dsp import log_mel
 from ..errors import ConfigError, TrainingError
 from ..metrics import MEL_SCALES, mel_distance, perplexity
 from ..nn.critics import Critics, critic_loss, maker_losses
+from ..nn.quantize import Features
 from ..types import Signal
 from .loop import LoopConfig, rate
 from .state import Average, load_optimizer, optimizer_state, start_from
@@ -59,9 +61,12 @@ class CodecTraining:
     critic_items: int = knob("excerpts of a step that the critics hear", default=8, low=1)
     please: float = knob("weight of pleasing the critics", default=1.0, low=0)
     match: float = knob("weight of matching what the critics see", default=2.0, low=0)
+    decoder_only: bool = knob("leave the encoder and the codebooks: tokens, and models over them, hold", default=False)
     held_out: int = knob("held-out excerpts in a score", default=32, low=1)
 
     def __post_init__(self) -> None:
+        if self.decoder_only and not self.start:
+            raise ConfigError("decoder_only needs a codec to start from; name one with --from")
         if self.critic_items > self.batch:
             raise ConfigError(f"critic_items must be at most batch ({self.batch}), got {self.critic_items}")
 
@@ -101,8 +106,12 @@ class CodecJob:
             _ = torch.manual_seed(s.loop.seed)
             self.codec = SpectralCodec(s.model)
             self.critics = Critics(s.critics, s.critic_width)
-        codes = [level.codebook for level in self.codec.quantizer.levels]
-        rest = [p for p in self.codec.parameters() if not any(p is code for code in codes)]
+        if s.decoder_only:
+            for part in (self.codec.encoder, self.codec.shape_in, self.codec.quantizer):
+                _ = part.requires_grad_(False)
+        learnt = [p for p in self.codec.parameters() if p.requires_grad]
+        codes = [level.codebook for level in self.codec.quantizer.levels if level.codebook.requires_grad]
+        rest = [p for p in learnt if not any(p is code for code in codes)]
         self.maker = torch.optim.AdamW(
             [{"params": rest, "haste": 1.0}, {"params": codes, "haste": s.haste, "weight_decay": 0.0}],
             lr=s.rate,
@@ -151,30 +160,34 @@ class CodecJob:
         spectra = self.codec.spectra(real)
         with torch.autocast(real.device.type, torch.bfloat16):
             features = self.codec.features(spectra)
-        generator = torch.Generator().manual_seed(int(chance.integers(1 << 62)))
-        quantized = self.codec.quantizer(features.float(), depth, memory=s.memory, least=s.least, generator=generator)
+        coded, figures, loss = self._quantize(features.float(), depth, chance)
         with torch.autocast(real.device.type, torch.bfloat16):
-            level, angle = self.codec.draw(quantized.features)
+            level, angle = self.codec.draw(coded)
         made = self.codec.sound(level, angle)
         drawn, detail, turned = drawing_losses(spectra, level, angle)
         scales = [MEL_SCALES[i] for i in chance.choice(len(MEL_SCALES), s.scales, replace=False)]
         hop, rate_ = s.model.grid.hop, s.model.grid.sample_rate
         mel = torch.stack([self._mel(real, made, size, mels, hop, rate_) for size, mels in scales]).mean()
-        loss = len(MEL_SCALES) * s.mel * mel + s.drawn * drawn + s.detail * detail + s.turned * turned
-        loss = loss + s.commitment * quantized.commitment + s.codebook * quantized.codebook
-        loss = loss + s.residual * quantized.residual
-        figures = {
-            "mel": float(mel.detach()),
-            "commitment": float(quantized.commitment.detach()),
-            "drawn": float(drawn.detach()),
-            "detail": float(detail.detach()),
-            "turned": float(turned.detach()),
-            "residual": float(quantized.residual.detach()),
-        }
-        usage = [level.usage / level.usage.sum() for level in self.codec.quantizer.levels]
+        loss = loss + len(MEL_SCALES) * s.mel * mel + s.drawn * drawn + s.detail * detail + s.turned * turned
+        figures |= {"mel": float(mel.detach()), "drawn": float(drawn.detach())}
+        figures |= {"detail": float(detail.detach()), "turned": float(turned.detach())}
+        return made, figures, loss
+
+    def _quantize(
+        self, features: Features, depth: Int[Tensor, " batch"], chance: np.random.Generator
+    ) -> tuple[Features, dict[str, float], Float[Tensor, ""]]:
+        """The features that are left after coding, with what the quantiser has to pay."""
+        s, quantizer = self.settings, self.codec.quantizer
+        if s.decoder_only:
+            return quantizer.decode(quantizer.encode(features), depth), {}, features.new_zeros(())
+        generator = torch.Generator().manual_seed(int(chance.integers(1 << 62)))
+        quantized = quantizer(features, depth, memory=s.memory, least=s.least, generator=generator)
+        loss = s.commitment * quantized.commitment + s.codebook * quantized.codebook + s.residual * quantized.residual
+        figures = {"commitment": float(quantized.commitment.detach()), "residual": float(quantized.residual.detach())}
+        usage = [level.usage / level.usage.sum() for level in quantizer.levels]
         for number, share in enumerate(usage):
             figures[f"perplexity_{number}"] = float((-(share * share.clamp_min(1e-9).log()).sum()).exp())
-        return made, figures, loss
+        return quantized.features, figures, loss
 
     @staticmethod
     def _mel(real: Signal, made: Signal, size: int, mels: int, edge: int, sample_rate: int) -> Float[Tensor, ""]:
@@ -198,7 +211,7 @@ class CodecJob:
         return s.please * please + s.match * match
 
     def _guard(self, index: int, figures: dict[str, float]) -> None:
-        if index < self.settings.collapse_after:
+        if index < self.settings.collapse_after or self.settings.decoder_only:
             return
         for number in range(min(4, self.settings.model.grid.codebooks)):
             got = figures[f"perplexity_{number}"]
