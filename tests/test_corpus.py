@@ -7,11 +7,13 @@ import subprocess
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import soundfile
 
 import ostinato
+import ostinato.corpus
 from ostinato.corpus import (
     LICENCES,
     SPLITS,
@@ -190,10 +192,23 @@ def test_a_finished_package_is_not_touched_again(tmp_path, monkeypatch):
 @needs_dpkg
 def test_a_fetch_that_was_cut_off_is_done_again(tmp_path):
     corpus = build(tmp_path)
-    half, done = tmp_path / "root/.game.part/junk", tmp_path / "root/game/usr/share/game/one.ogg"
-    for leftover in (half, done):
-        leftover.parent.mkdir(parents=True)
-        leftover.write_bytes(b"fir")
+    done = tmp_path / "root/game/usr/share/game/one.ogg"
+    done.parent.mkdir(parents=True)
+    done.write_bytes(b"fir")
+    _ = fetch(corpus, tmp_path / "root", debs=tmp_path)
+    assert files_in(tmp_path / "root") == {f"game/{path}": data for path, data in TRACKS.items()}
+
+
+@needs_dpkg
+def test_two_fetches_at_once_bring_each_track_once(tmp_path, monkeypatch):
+    corpus, extract = build(tmp_path), ostinato.corpus._extract
+
+    def meanwhile(*what: Any) -> None:
+        monkeypatch.setattr(ostinato.corpus, "_extract", extract)
+        extract(*what)
+        _ = fetch(corpus, tmp_path / "root", debs=tmp_path)
+
+    monkeypatch.setattr(ostinato.corpus, "_extract", meanwhile)
     _ = fetch(corpus, tmp_path / "root", debs=tmp_path)
     assert files_in(tmp_path / "root") == {f"game/{path}": data for path, data in TRACKS.items()}
 

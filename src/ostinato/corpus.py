@@ -232,20 +232,20 @@ def attribution(corpus: Corpus) -> str:
 
 def _fetch_one(package: Package, tracks: Sequence[Track], root: Path, debs: Path | None) -> Path:
     folder = root / package.name
-    if all(_is(folder / track.path, track.sha256) for track in tracks):
+    if _there(folder, tracks):
         return folder
     root.mkdir(parents=True, exist_ok=True)
-    half = root / f".{package.name}.part"
-    shutil.rmtree(half, ignore_errors=True)
-    try:
-        with tempfile.TemporaryDirectory(dir=root, prefix=".deb-") as spare:
-            deb = _bring(package, debs or Path(spare))
-            _extract(deb, {track.path: track for track in tracks}, half)
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(half, folder)
-    finally:
-        shutil.rmtree(half, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=root, prefix=".deb-") as spare:
+        deb, whole = _bring(package, debs or Path(spare)), Path(spare) / "tracks"
+        _extract(deb, {track.path: track for track in tracks}, whole)
+        if not _there(folder, tracks):  # another fetch may have brought them
+            shutil.rmtree(folder, ignore_errors=True)
+            os.replace(whole, folder)
     return folder
+
+
+def _there(folder: Path, tracks: Sequence[Track]) -> bool:
+    return all(_is(folder / track.path, track.sha256) for track in tracks)
 
 
 def _bring(package: Package, folder: Path) -> Path:
