@@ -31,7 +31,7 @@ REPORT, VALUES, PAGE, PICTURE = "steps.json", "steps.csv", "steps.md", "steps.sv
 
 @click.group()
 def bench() -> None:
-    """Measure what speed costs."""
+    """Measure speed, quality, sizes and load."""
 
 
 @bench.command()
