@@ -41,7 +41,7 @@ PROBE = 192
 PART = 1024
 LONGEST_CIRCLE = 600
 LEVELLINGS, LEVEL = 6, 0.05  # tries to bring a limited sound to a loudness, and LU that are near enough
-# chosen by `bench steps` on validation music: docs/performance.md
+# chosen by `bench steps` on validation music: docs/steps.md
 COARSE: Sampler = Confidence(temperature=0.85)
 FINE: Sampler = Confidence(steps=2, temperature=0.7)
 

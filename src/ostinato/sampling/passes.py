@@ -115,7 +115,7 @@ class Stepped(Passes):
     An item that hides fewer cells than there are steps is done early.
     """
 
-    steps: int = knob("passes through the model", default=12, low=1, high=512)
+    steps: int = knob("passes through the model", default=8, low=1, high=512)
     cutoff: float = knob(
         "share of the steps that guess freely; later ones take the likeliest", default=1.0, low=0, high=1
     )
