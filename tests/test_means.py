@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ostinato.means import CONTEXT, CORE, means
+from ostinato.means import CONTEXT, CORE, TEMPERATURE, means
 from ostinato.types import Codes, Mask
 from tests import tiny
 
@@ -36,7 +36,7 @@ def test_kept_cells_have_the_vectors_of_their_tokens():
 def test_hidden_cells_have_the_mean_by_likelihood_or_say_nothing():
     codes, mask = grid_of(30)
     found, known = blended(codes, mask), COARSE.config.codebooks
-    likely = COARSE(codes[:, :known], mask[:, :known]).softmax(-1)
+    likely = (COARSE(codes[:, :known], mask[:, :known]) / TEMPERATURE).softmax(-1)
     wanted = torch.einsum("rkfv,kvd->rkdf", likely, VECTORS[:known])
     hidden = mask[:, :known, None].expand(-1, -1, 8, -1)
     assert torch.allclose(found[:, :known, :-1][hidden], wanted[hidden], atol=1e-5)
