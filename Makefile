@@ -5,6 +5,7 @@
 
 PYTHON ?= python3
 VENV := .venv
+CLIENT := .venv-unloop-client
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 export OMP_WAIT_POLICY ?= passive
 
@@ -13,14 +14,14 @@ export OMP_WAIT_POLICY ?= passive
 demo: $(VENV)/.installed
 	$(VENV)/bin/ostinato demo -o demo
 
-test: $(VENV)/.dev
+test: $(VENV)/.dev $(CLIENT)/.installed
 	scripts/test
 
 check: $(VENV)/.dev
 	scripts/check
 
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) $(CLIENT) demo
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
@@ -34,4 +35,10 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.installed
 	$(PIP) install -q -c constraints.txt --group dev
+	@touch $@
+
+# the gradio_client that unloop's own client was written with, which our server must serve as well
+$(CLIENT)/.installed: $(VENV)/bin/python
+	$(VENV)/bin/python -m venv $(CLIENT)
+	$(CLIENT)/bin/python -m pip --disable-pip-version-check install -q gradio_client==1.8.0
 	@touch $@

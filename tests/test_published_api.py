@@ -1,8 +1,10 @@
 """The published application's endpoints: their names, their parameters, their extremes."""
 
 import itertools
+import json
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 
@@ -110,8 +112,41 @@ def test_nothing_to_do_still_gives_two_files(server: Server, wav: str):
 
 def test_every_name_of_the_menu_is_taken(server: Server):
     path = Client(server.url).upload("short.wav", sounds.file(seconds=0.2))
-    for name in MENU[:: len(MENU) // 3]:
+    for name in MENU:
         assert len(vamp(server, path, model_choice=name)) == 2
+
+
+def test_a_model_that_is_not_here_is_told(server: Server):
+    client = Client(server.url)
+    path = client.upload("short.wav", sounds.file(seconds=0.2))
+    told = httpx.get(f"{server.url}/config", timeout=10).json()
+    number = next(each["id"] for each in told["dependencies"] if each["api_name"] == "vamp_1")
+    sent = {
+        **DEFAULTS,
+        **QUICK,
+        "model_choice": "opera",
+        "input_audio": {"path": path, "meta": {"_type": "gradio.FileData"}},
+    }
+    job = {"data": list(sent.values()), "fn_index": number, "session_hash": "one"}
+    assert client.http.post(client.url("queue/join"), json=job).status_code == 200
+    with client.http.stream("GET", client.url("queue/data?session_hash=one")) as stream:
+        said = [json.loads(line[5:]) for line in stream.iter_lines() if line.startswith("data:")]
+    assert [each["log"] for each in said if each["msg"] == "log"] == [
+        "there is no model 'opera' here; tiny takes its place"
+    ]
+
+
+def test_the_next_request_is_taken_while_files_are_fetched(server: Server):
+    client = Client(server.url)
+    path = client.upload("long.wav", sounds.file(seconds=15))
+    sent = {**DEFAULTS, **QUICK, "input_audio": {"path": path, "meta": {"_type": "gradio.FileData"}}}
+    one, _ = client.call("vamp_1", list(sent.values()))
+    with httpx.stream("GET", one["url"], timeout=60) as file:
+        parts = file.iter_raw(4096)
+        got = len(next(parts))
+        assert len(vamp(server, Client(server.url).upload("short.wav", sounds.file(seconds=0.2)))) == 2
+        got += sum(map(len, parts))
+    assert got == int(file.headers["content-length"]) > 1_000_000
 
 
 def test_no_input_is_told(server: Server):

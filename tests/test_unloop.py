@@ -1,10 +1,14 @@
 """The OSC door, as unloop's patch meets it: over real UDP, with a tiny model in the same process."""
 
+import json
 import socket
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -88,14 +92,15 @@ def slow(seconds: float) -> Maker:
     return make
 
 
-def test_a_heartbeat_is_answered_at_once_also_while_a_job_runs(desk: Desk, folder: Path):
-    with opened(folder, desk.store, slow(1.0)) as patch:
-        patch.process(7, saved(folder))
-        for _ in range(5):
-            began = time.monotonic()
-            patch.send("/heartbeat")
-            assert patch.hear("/heartbeat") == ["pong"]
-            assert time.monotonic() - began < 0.1
+def test_a_heartbeat_is_answered_at_once_also_while_a_job_runs(patch: Patch, folder: Path):
+    patch.process(7, saved(folder), steps=64, feedback=4)
+    _ = patch.hear("/progress", 7)
+    for _ in range(5):
+        began = time.monotonic()
+        patch.send("/heartbeat")
+        assert patch.hear("/heartbeat") == ["pong"]
+        assert time.monotonic() - began < 0.1
+    assert not {"Status.FINISHED", "Status.CANCELLED"} & set(patch.statuses(7))
 
 
 def test_a_request_is_told_of_until_it_is_finished_and_then_gives_two_files(desk: Desk, folder: Path):
@@ -261,7 +266,7 @@ def test_three_voices_get_their_own_results_and_are_told_that_they_wait(patch: P
 
 EXTREMES: list[dict[str, Any]] = [
     {"periodic": 128, "drop": 1.0, "mass": 0.0, "least": 0, "codebooks": 1, "steps": 8, "temperature": 0.0},
-    {"periodic": 0, "mass": 1.0, "least": 1024, "codebooks": 14, "steps": 24, "temperature": 5.0, "top_p": 1.0},
+    {"periodic": 0, "mass": 1.0, "least": 1024, "codebooks": 14, "steps": 64, "temperature": 5.0, "top_p": 1.0},
     {"onset": 1024, "beat": 400.0, "typical": 0, "seed": 32767},
     {"feedback": 64, "seed": 0, "steps": 1},
 ]
@@ -301,11 +306,12 @@ def test_whole_numbers_stand_for_others_and_others_for_whole_ones(patch: Patch, 
 def test_models_of_the_patch_s_menu_that_are_not_here_mean_the_usual_one(desk: Desk, folder: Path):
     said: list[str] = []
     with opened(folder, desk.store, Near(desk, said.append)) as patch:
-        sound = saved(folder, 0.5)
-        for number, name in enumerate(MENU.split()[:4], start=1):
-            patch.process(number, sound, model=name, length=500.0)
+        sound = saved(folder, 0.1)
+        for number, name in enumerate(MENU.split(), start=1):
+            patch.process(number, sound, model=name, length=100.0)
             assert len(patch.results(number)) == 2
-    assert any("no model 'machines'" in line for line in said)
+    assert len(MENU.split()) == 17
+    assert said == [f"there is no model '{name}' here; tiny takes its place" for name in MENU.split()[1:]]
 
 
 def test_arguments_mean_the_published_parameters():
@@ -399,20 +405,133 @@ def test_a_server_that_is_not_there_is_an_error_of_the_request(folder: Path, tmp
         Far("nonsense")
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_the_call_of_unloop_s_own_client_works_on_our_server(server: Server, folder: Path, tmp_path: Path):
-    gradio = pytest.importorskip("gradio_client")
-    client = gradio.Client(server.url, download_files=str(tmp_path / "got"), verbose=False)
-    told = client.view_api(return_format="dict")["named_endpoints"]["/vamp_1"]
-    assert [each["parameter_name"] for each in told["parameters"]] == list(DEFAULTS)
-    loop = folder / "loop.wav"
-    soundfile.write(loop, sounds.loop(1.0, RATE), RATE)
-    sent = {**DEFAULTS, "periodic_p": 3, "typical_mass": 0.15000000596046448, "seed": 1958, "sampling_steps": 8}
-    sent |= {"input_audio": gradio.handle_file(loop), "n_mask_codebooks": 4, "beat_mask_ms": 0}
-    one, other = (Path(each) for each in client.predict(**sent, api_name="/vamp_1")[:2])
-    client.close()
+OLD_CLIENT = Path(sys.prefix).with_name(".venv-unloop-client") / "bin" / "python"
+CLIENTS = {
+    "newest": sys.executable,
+    "1.8.0": pytest.param(
+        OLD_CLIENT, marks=pytest.mark.skipif(not OLD_CLIENT.exists(), reason="make test installs it")
+    ),
+}
+USUAL_CALL: dict[str, Any] = {
+    **DEFAULTS,
+    "periodic_p": 3,
+    "typical_mass": 0.15000000596046448,
+    "seed": 1958,
+    "n_mask_codebooks": 4,
+    "sampling_steps": 32,
+}
+
+
+def called(python: Path | str, url: str, sound: Path, folder: Path, **changes: Any) -> dict[str, Any]:
+    """What unloop's client, in a process of its own, finds and fetches."""
+    told = json.dumps(USUAL_CALL | changes)
+    how = [python, Path(__file__).with_name("unloop_client.py"), url, sound, folder, told]
+    done = subprocess.run(how, check=False, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("python", CLIENTS.values(), ids=CLIENTS)
+def test_the_call_of_unloop_s_own_client_works_on_our_server(
+    server: Server, folder: Path, tmp_path: Path, python: Path | str
+):
+    loop = saved(folder, 1.0, gain=0.3)
+    found = called(python, server.url, loop, tmp_path / "got")
+    assert (found["version"] == "1.8.0") == (python == OLD_CLIENT)
+    assert found["parameters"] == list(DEFAULTS)
+    assert found["returns"] == ["filepath", "filepath"]
+    one, other = map(Path, found["made"])
     assert one.name != other.name
+    wanted = loudness_of([Audio(torch.from_numpy(read(loop))[None, None], RATE)])
     for path in (one, other):
-        facts = soundfile.info(path)
-        assert (path.suffix, facts.channels, facts.duration) == (".wav", 1, 1.0)
+        wave, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        assert path.suffix == ".wav"
+        assert wave.shape[1] == 1
+        assert 0 <= len(wave) / rate - 1.0 <= 0.02
+        assert np.abs(wave).max() < 0.99
+        assert loudness_of([Audio(torch.from_numpy(wave.T.copy())[None], rate)]) == pytest.approx(wanted, abs=1)
     assert one.read_bytes() != other.read_bytes()
+    same = called(python, server.url, loop, tmp_path / "got", periodic_p=1, n_mask_codebooks=14)
+    one, other = map(Path, same["made"])
+    assert one != other
+    assert (soundfile.read(one)[0] == soundfile.read(other)[0]).all()
+
+
+class Elsewhere(ThreadingHTTPServer):
+    """A server of the published application's kind; it hands files out once `takes` jobs were asked for."""
+
+    daemon_threads = True
+
+    def __init__(self, takes: int, error: str = "") -> None:
+        super().__init__(("127.0.0.1", 0), _Answers)
+        self.takes, self.error = threading.Barrier(takes + 1), error
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class _Answers(BaseHTTPRequestHandler):
+    server: Elsewhere
+
+    def do_GET(self) -> None:
+        if self.path == "/config":
+            self._say({"api_prefix": "/gradio_api", "dependencies": [{"api_name": "vamp_1", "id": 0}]})
+        elif "queue/data" in self.path:
+            output = {"error": self.server.error} if self.server.error else {"data": [{"path": "a"}, {"path": "b"}]}
+            done = {"msg": "process_completed", "success": not self.server.error, "output": output}
+            log = {"msg": "log", "level": "warning", "log": "by another model"}
+            self._send(f"data: {json.dumps(log)}\n\ndata: {json.dumps(done)}\n\n".encode())
+        else:
+            if self.path.endswith("=a"):
+                _ = self.server.takes.wait(20)
+            self._send(sounds.file(rate=RATE, seconds=0.5, subtype="FLOAT"))
+
+    def do_POST(self) -> None:
+        _ = self.rfile.read(int(self.headers["Content-Length"]))
+        self._say({"event_id": "1"} if self.path.endswith("join") else ["/sound.wav"])
+
+    def _say(self, told: Any) -> None:
+        self._send(json.dumps(told).encode())
+
+    def _send(self, content: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        _ = self.wfile.write(content)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Callable[..., Elsewhere]]:
+    made: list[Elsewhere] = []
+
+    def start(*how: Any) -> Elsewhere:
+        made.append(Elsewhere(*how))
+        return made[-1]
+
+    yield start
+    for server in made:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_request_is_taken_while_files_of_the_one_before_are_fetched(
+    folder: Path, tmp_path: Path, elsewhere: Callable[..., Elsewhere]
+):
+    place = elsewhere(1)
+    said: list[str] = []
+    with Store(tmp_path / "kept") as store, opened(folder, store, Far(place.url, said.append)) as patch:
+        for number in (1, 2):
+            patch.process(number, saved(folder, 0.5, f"{number}in.wav"), length=500.0)
+        found = {patch.hear("/process-result")[0] for _ in range(2)}  # each fetches only once the other does too
+    assert found == {1, 2}
+    assert said == ["by another model"] * 2
+
+
+def test_an_error_of_a_server_elsewhere_is_said_and_ends_the_request(
+    folder: Path, tmp_path: Path, elsewhere: Callable[..., Elsewhere]
+):
+    with Store(tmp_path / "kept") as store, opened(folder, store, Far(elsewhere(0, "no such voice").url)) as patch:
+        patch.process(1, saved(folder))
+        assert failing(patch, 1) == "no such voice"

@@ -57,4 +57,4 @@ def maker(url: str | None, model: str) -> Iterator[tuple[Maker, Store]]:
             yield Near(desk, click.echo), desk.store
     else:
         with Store(folder) as store:
-            yield Far(url), store
+            yield Far(url, click.echo), store

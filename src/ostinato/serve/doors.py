@@ -51,7 +51,11 @@ def add_published(desk: Desk) -> None:
 
     async def vamp(request: gr.Request, *sent: Any) -> tuple[str, str]:
         client = f"api {request.session_hash or harp.client_of({}, None, str(id(request)))}"
-        return await shown_plainly(published_api.vamp(desk, client, dict(zip(usual, sent, strict=True))))
+        asked = dict(zip(usual, sent, strict=True))
+        told = desk.workshop.stand_in(str(asked["model_choice"] or ""))
+        if told:
+            gr.Warning(told)
+        return await shown_plainly(published_api.vamp(desk, client, asked))
 
     async def change_preset(preset: str) -> tuple[float, ...]:
         return _plainly(lambda: published_api.change_preset(preset))

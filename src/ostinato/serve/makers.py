@@ -32,9 +32,9 @@ class Near:
 
     def __call__(self, loop: Path, query: Query, tell: Tell) -> tuple[Path, Path]:
         """Two takes of a loop, once it was their turn; their errors are the job's."""
-        name = str(query.sent["model_choice"])
-        if not self._desk.workshop.known(name):
-            _ = self._say(f"there is no model '{name[:40]}' here; {self._desk.workshop.main.name} takes its place")
+        told = self._desk.workshop.stand_in(str(query.sent["model_choice"]))
+        if told:
+            _ = self._say(told)
         wanted = published_api.order(self._desk, loop, query.sent)
         wanted = replace(wanted, way=replace(wanted.way, loop=wanted.stretch == 1))
         ticket = self._desk.order(f"unloop {query.path}", wanted)
@@ -49,16 +49,17 @@ class Far:
 
     Args:
         url: where it is, `http://...` or `https://...`.
+        say: called with what it warns of.
 
     Raises:
         ServiceError: that is no such address.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, say: Callable[[str], object] = lambda line: None) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.netloc:
             raise ServiceError(f"a server is written like http://127.0.0.1:7860, got '{url}'")
-        self._url = url.rstrip("/")
+        self._url, self._say = url.rstrip("/"), say
 
     def __call__(self, loop: Path, query: Query, tell: Tell) -> tuple[Path, Path]:
         """Two takes of a loop, beside it.
@@ -99,6 +100,8 @@ class Far:
                     tell(WAITING)
                 elif kind == "process_starts":
                     tell(WORKING)
+                elif kind == "log":
+                    _ = self._say(str(message.get("log")))
                 elif kind == "process_completed":
                     if not message.get("success", True):
                         raise ServiceError(

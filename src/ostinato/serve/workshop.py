@@ -110,6 +110,10 @@ class Workshop:
         """Whether a name means a model that is here; `default` and none mean the usual one."""
         return name in ("", "default", *self.models)
 
+    def stand_in(self, name: str) -> str:
+        """What there is to say of a model that is not here; nothing of one that is."""
+        return "" if self.known(name) else f"there is no model '{name[:40]}' here; {self.main.name} takes its place"
+
     def pipeline(self, name: str) -> Pipeline:
         """A model by name; the usual one where there is none of that name."""
         if name in ("", "default", self.main.name) or name not in self.models:
