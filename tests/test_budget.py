@@ -86,6 +86,13 @@ def test_the_least_is_one_step_and_the_most_what_the_sampler_can():
     assert Budget(1.0, clock=clock).plan("a", One(), clock.tick, stretches=1) == One()
 
 
+def test_a_capped_budget_gives_no_sampler_more_steps_than_it_has_but_fewer_where_they_do_not_fit():
+    clock = Clock(0.1)
+    roomy, tight = (Budget(seconds, capped=True, clock=clock) for seconds in (60.0, 1.0))
+    assert roomy.plan("a", Confidence(steps=36), clock.tick, stretches=1) == Confidence(steps=36)
+    assert tight.plan("a", Confidence(steps=36), clock.tick, stretches=1) == Confidence(steps=8)
+
+
 def test_what_is_reserved_is_not_spent():
     clock = Clock(0.1)
     budget = Budget(2.0, clock=clock)

@@ -1,4 +1,4 @@
-"""Grids that musicians give: steady ones, taps, labels, and a MIDI clock."""
+"""Grids that musicians give: steady ones, taps and labels."""
 
 import pytest
 from hypothesis import given
@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from ostinato.errors import AudioError, ConfigError
 from ostinato.grids import as_labels, beats_in, from_labels, positions, steady, tapped, tempo
-from ostinato.midiclock import CLOCK, CONTINUE, POSITION, START, STOP, MidiClock
 from ostinato.types import Beats
 
 
@@ -110,57 +109,3 @@ def test_labels_are_the_same_after_writing_and_reading(micros: list[int], data: 
 def test_labels_that_are_none_are_refused(text: str, message: str):
     with pytest.raises(AudioError, match=message):
         _ = from_labels(text)
-
-
-def play(clock: MidiClock, ticks: int, start: float = 0.0, tick: float = 1 / 48) -> None:
-    """So many clock messages, a quarter note each half second."""
-    for number in range(ticks):
-        clock.receive([CLOCK], start + number * tick)
-
-
-def test_a_clock_counts_24_ticks_to_a_beat_from_its_start():
-    clock = MidiClock("3/4")
-    play(clock, 30)
-    assert clock.beats == Beats(())
-    clock.receive([START], 0.99)
-    play(clock, 24 * 4 + 1, start=1.0)
-    assert clock.beats.times == pytest.approx([1.0, 1.5, 2.0, 2.5, 3.0])
-    assert clock.beats.downbeats == pytest.approx([1.0, 2.5])
-
-
-def test_a_clock_in_eighths_counts_12_ticks_to_a_beat():
-    clock = MidiClock("6/8")
-    clock.receive([START], 0.0)
-    play(clock, 24 * 3 + 1)
-    assert len(clock.beats.times) == 7
-    assert clock.beats.downbeats == pytest.approx([0.0, 1.5])
-
-
-def test_a_clock_goes_on_where_it_stopped_or_where_the_song_position_says():
-    clock = MidiClock("4/4")
-    clock.receive([START], 0.0)
-    play(clock, 25)
-    clock.receive([STOP], 0.6)
-    play(clock, 48, start=1.0)
-    assert (len(clock.beats.times), clock.running) == (2, False)
-    clock.receive([CONTINUE], 2.9)
-    play(clock, 24, start=3.0)
-    assert clock.beats.times == pytest.approx([0.0, 0.5, 3.0 + 23 / 48])
-    clock.receive([STOP], 3.9)
-    clock.receive([POSITION, 16, 1], 3.95)
-    clock.receive([CONTINUE], 3.96)
-    play(clock, 24, start=4.0)
-    assert clock.beats.downbeats == pytest.approx([0.0, 4.0])
-    clock.receive([0x90, 60, 100], 5.0)
-    clock.receive([], 5.0)
-
-
-def test_a_clock_that_goes_backwards_is_refused():
-    clock = MidiClock()
-    clock.receive([START], 1.0)
-    play(clock, 1, start=1.0)
-    clock.receive([START], 0.5)
-    with pytest.raises(ConfigError, match="ticks must come one after the other, got"):
-        clock.receive([CLOCK], 0.5)
-    with pytest.raises(ConfigError, match="a song position is three bytes"):
-        clock.receive([POSITION], 2.0)

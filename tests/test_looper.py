@@ -12,7 +12,7 @@ from ostinato.hints.beats import OnBeats
 from ostinato.hints.levels import Finer
 from ostinato.hints.places import Periodic
 from ostinato.prompts import Prompt
-from ostinato.serve.looper import PAGE, Settings, prompt_of
+from ostinato.serve.looper import MOST, PAGE, Settings, prompt_of
 from ostinato.types import Grid
 from tests import sounds
 from tests.server import Server
@@ -46,11 +46,26 @@ def test_a_take_is_as_long_as_the_loop_to_the_sample_and_comes_with_its_mask(ser
     assert about["steps"] >= 1
 
 
+def test_a_long_time_until_the_loop_point_is_not_spent_on_more_steps_than_help(server: Server):
+    answer = asked(server, sounds.file(seconds=0.5), deadline=60.0)
+    about = told(answer)
+    assert about["steps"] == MOST
+    assert about["seconds"] < 30
+
+
 def test_the_same_seed_gives_the_same_mask_and_none_gives_another_take(server: Server):
     wav = sounds.file(seconds=0.8)
     one, other = (told(asked(server, wav, deadline=0.5)) for _ in range(2))
     assert one["seed"] != other["seed"]
     assert one["mask"] == other["mask"]
+
+
+def test_beats_that_are_known_are_kept_and_not_listened_for(server: Server):
+    about = told(asked(server, sounds.file(seconds=2.0), periodic=0, beat=10.0, beats=3, deadline=1.0))
+    kept = np.flatnonzero((mask_of(about)[:4] == 0).all(0))
+    starts = [round(k * about["frames"] / 3) for k in range(3)]
+    assert all(min(abs(frame - start) for start in starts) <= 1 for frame in kept)
+    assert all(min(abs(frame - start) for frame in kept) <= 1 for start in starts)
 
 
 def test_a_take_goes_on_from_its_own_tokens(server: Server):

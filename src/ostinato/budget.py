@@ -19,14 +19,16 @@ EVEN = 0.9  # of the time is planned where a later stage can take up the rest; n
 class Budget:
     """What one take may cost; the clock starts when it is made.
 
-    With a deadline it tries one pass of each model, gives the sampler as many steps as fit, and cuts the work short
-    where the machine turns out slower. With a cut, that pass of the models (counted from 1 over the whole take) and
-    each later one fills all that it sees hidden; `stop` cuts at the next pass. After the work `chosen` holds the
-    samplers by stage and `cut` the pass, if any: with these the take can be made again without a clock.
+    With a deadline it tries one pass of each model, gives the sampler as many steps as fit (if `capped`, no more than
+    it has), and cuts the work short where the machine turns out slower. With a cut, that pass of the models (counted
+    from 1 over the whole take) and each later one fills all that it sees hidden; `stop` cuts at the next pass. After
+    the work `chosen` holds the samplers by stage and `cut` the pass, if any: with these the take can be made again
+    without a clock.
 
     Args:
         seconds: until the take must be there; None is as long as it takes.
         cut: the pass from which on everything is filled; None is as the samplers have it.
+        capped: with a deadline, a sampler never gets more steps than it has.
         clock: seconds since some time.
 
     Raises:
@@ -34,7 +36,12 @@ class Budget:
     """
 
     def __init__(
-        self, seconds: float | None = None, *, cut: int | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        seconds: float | None = None,
+        *,
+        cut: int | None = None,
+        capped: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if seconds is not None and not 0 < seconds < float("inf"):
             raise ConfigError(f"a deadline must be more than 0 s, got {seconds:g} s")
@@ -42,6 +49,7 @@ class Budget:
             raise ConfigError(f"a cut must be at pass 1 or later, got {cut}")
         self.clock = clock
         self.cut = cut
+        self.capped = capped
         self.chosen: dict[str, Sampler] = {}
         self._until = None if seconds is None else clock() + seconds
         self.stopped = False
@@ -87,7 +95,8 @@ class Budget:
             self._cost = self.clock() - began
             if limits is not None:
                 fits = self.left * (EVEN if later else 1) / max(self._cost * stretches * (1 + later), 1e-9)
-                sampler = dataclasses.replace(settings, steps=int(max(1, min(fits, limits.high or fits))))
+                most = settings.steps if self.capped else limits.high or fits
+                sampler = dataclasses.replace(settings, steps=int(max(1, min(fits, most))))
         self.chosen[stage] = sampler
         return sampler
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
+from .. import audiofile
 from ..budget import Budget
 from ..config import config, knob, load
 from ..draft import Draft
@@ -25,7 +26,7 @@ from ..hints.levels import Finer
 from ..hints.places import Periodic
 from ..prompts import Prompt
 from ..sampling import Confidence
-from ..types import Grid
+from ..types import Beats, Grid
 from .desk import Desk, done, plain_words
 from .limits import admit
 from .workshop import SEEDS, Order, Way
@@ -38,6 +39,7 @@ POLICY = "default-src 'none'; " + "; ".join(
 LONGEST, LEAST = 60.0, 0.02
 LONGEST_ID = 64
 SPARE, SECOND = 0.12, 0.05  # of a deadline, as passes do not all take the same time, and in seconds, for files
+MOST = 36
 
 
 @config
@@ -46,6 +48,9 @@ class Settings:
 
     periodic: int = knob("every how manieth frame is kept; 0 keeps none", default=7, unit="frames", low=0, high=128)
     beat: float = knob("how much is kept from each beat on", default=0.0, unit="ms", low=0, high=400)
+    beats: int = knob(
+        "how many beats the loop has, all as long, from its start; 0 listens for them", default=0, low=0, high=1024
+    )
     codebooks: int = knob("finer codebooks than these are always made anew", default=4, low=1, high=64)
     temperature: float = knob("how daring", default=1.0, low=0, high=5)
     seed: int = knob("another seed, another take; 0 draws one", default=0, low=0, high=SEEDS - 1)
@@ -91,6 +96,8 @@ def prompt_of(settings: Settings, grid: Grid) -> Prompt:
 async def take(desk: Desk, client: str, wav: bytes, settings: Settings) -> Made:
     """The next take of a loop that goes round: as many steps as fit before its deadline, the queue's wait included.
 
+    More than MOST steps of the coarse model buy nothing that is heard, and would only keep the machine from playing.
+
     A loop that is itself a take goes on from its tokens.
 
     Raises:
@@ -106,14 +113,16 @@ async def take(desk: Desk, client: str, wav: bytes, settings: Settings) -> Made:
             settings.model,
             lenient=True,
             continued=True,
-            coarse=Confidence(temperature=settings.temperature),
+            beats=_evenly(settings.beats, audiofile.info(sound).seconds),
+            coarse=Confidence(steps=MOST, temperature=settings.temperature),
         )
         seed = settings.seed or 1 + secrets.randbelow(SEEDS - 2)
 
         def work(watch: Progress) -> tuple[Draft, Budget, float]:
             began = time.monotonic()
             job = desk.workshop.job(order)
-            budget = Budget(max(LEAST, (1 - SPARE) * settings.deadline - SECOND - (time.monotonic() - asked)))
+            left = (1 - SPARE) * settings.deadline - SECOND - (time.monotonic() - asked)
+            budget = Budget(max(LEAST, left), capped=True)
             draft, _ = job.take(room / "take.wav", seed, budget, watch)
             return draft, budget, began - asked
 
@@ -123,6 +132,11 @@ async def take(desk: Desk, client: str, wav: bytes, settings: Settings) -> Made:
         return Made(wave, draft.mask[0].numpy(), seed, steps, waited, time.monotonic() - asked)
     finally:
         await asyncio.to_thread(shutil.rmtree, room, ignore_errors=True)
+
+
+def _evenly(beats: int, seconds: float) -> Beats | None:
+    """So many beats over a loop; none where it is to be listened to."""
+    return Beats(tuple(seconds * k / beats for k in range(beats))) if beats else None
 
 
 def routes(desk: Desk) -> Sequence[Any]:

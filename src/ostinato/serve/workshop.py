@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .. import audiofile
 from ..budget import Budget
+from ..cli_flags import Given
 from ..cli_job import Job
 from ..compress import compress, of_quality
 from ..config import config, knob
@@ -28,7 +29,7 @@ from ..prompts import Prompt
 from ..sampling import Sampler
 from ..surprise import by_frame
 from ..takes import read_draft, usual_loudness
-from ..types import Audio
+from ..types import Audio, Beats
 
 OTHERS = 2
 PEAKS, SMOOTH, APART = 5, 0.1, 0.5
@@ -56,7 +57,8 @@ class Order:
     """What a client wants: takes of a sound that was admitted.
 
     `continued` goes on from the sound's tokens, if it has any that fit. `names` are those of the takes' files, else
-    they are numbered. `lenient` leaves hints out that speak of beats or onsets where none are heard.
+    they are numbered. `lenient` leaves hints out that speak of beats or onsets where none are heard. `beats` are the
+    musician's own; without them they are listened for.
     """
 
     sound: Path
@@ -74,6 +76,7 @@ class Order:
     pitch: float = 0.0
     stretch: float = 1.0
     lenient: bool = False
+    beats: Beats | None = None
 
 
 @dataclass(frozen=True)
@@ -194,6 +197,8 @@ class Workshop:
             pitch=order.pitch,
             stretch=order.stretch,
         )
+        if order.beats is not None and "beats" in job.needs:
+            job = replace(job, given=Given(order.beats, told={"beats": len(order.beats.times)}))
         try:
             job = job.listened()
         except PromptError:

@@ -2,10 +2,10 @@
 
 import { Engine } from "./engine.js";
 import { Generator, unpack as bitsOf } from "./generate.js";
-import { Midi } from "./midi.js";
+import { Clock, Midi } from "./midi.js";
 import { bounce } from "./mixer.js";
 import { draw } from "./picture.js";
-import { keep, kept, pack, unpack } from "./session.js";
+import { keep, kept, offer, pack, unpack } from "./session.js";
 import { Voice } from "./voice.js";
 import { encode } from "./wav.js";
 
@@ -18,7 +18,8 @@ const find = (name) => document.getElementById(name);
 const engine = new Engine();
 const voices = [];
 const generator = new Generator(engine, voices, { say: stand, made: taken });
-const midi = new Midi((action) => chosen && actions[action]?.(chosen));
+const clock = new Clock({ tempo: (bpm) => (find("bpm").value = bpm.toFixed(1)), transport: (what) => play(what !== "stop", what === "continue") });
+const midi = new Midi((action) => chosen && actions[action]?.(chosen), clock);
 let chosen = null;
 let recording = null;
 
@@ -99,6 +100,7 @@ function choose(voice) {
 function turn(voice, how) {
   Object.assign(voice.how, how);
   engine.order({ type: "how", id: voice.id, how: voice.how });
+  keepSoon();
 }
 
 /** Show the state of a voice. */
@@ -205,8 +207,10 @@ async function record(voice) {
   rest(voice);
   recording = voice;
   const latency = engine.latency + (Number(find("latency").value) * engine.rate) / 1000;
-  const samples = find("timed").checked ? timed() : 0;
-  engine.order({ type: "wanted", samples });
+  if (engine.length === 0) {
+    engine.beats = beats();
+    engine.order({ type: "wanted", samples: timed() });
+  }
   engine.order({ type: "record", on: true, id: voice.id, overdub: voice.wants.overdub, latency });
   press(voice.part.record, true);
   stand(voice, engine.length === 0 ? "records; press again where the loop shall end" : "records into the loop");
@@ -229,12 +233,18 @@ function stopped(voice) {
   stand(voice, voice.node === null ? "empty" : "plays");
 }
 
-function timed() {
-  return Math.round((Number(find("bars").value) * 4 * 60 * engine.rate) / Number(find("bpm").value));
+/** The beats of the loop, as they were set; 0 where they were not. */
+function beats() {
+  return find("timed").checked ? 4 * Number(find("bars").value) : 0;
 }
 
-function play(on) {
-  engine.order({ type: "play", on });
+/** The samples of the loop, as its beats were set; 0 where they were not. */
+function timed() {
+  return Math.round((beats() * 60 * engine.rate) / Number(find("bpm").value));
+}
+
+function play(on, resume = false) {
+  engine.order({ type: "play", on, resume });
   press(find("play"), on && engine.length > 0);
 }
 
@@ -246,7 +256,8 @@ async function load(voice, file) {
   const found = await engine.context.decodeAudioData(bytes).catch(() => {
     throw new Error(`${file.name} is no sound that this browser reads`);
   });
-  const samples = engine.length || (find("timed").checked ? timed() : found.length);
+  const samples = engine.length || timed() || found.length;
+  if (engine.length === 0) engine.beats = beats();
   const dry = [0, Math.min(1, found.numberOfChannels - 1)].map((c) => {
     const channel = new Float32Array(samples);
     channel.set(found.getChannelData(c).subarray(0, samples));
@@ -263,26 +274,18 @@ async function load(voice, file) {
 
 // ---- files and sessions
 
-function offer(blob, name) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-}
-
 function save(sound, name) {
   offer(new Blob([encode(sound, engine.rate)], { type: "audio/wav" }), name);
 }
 
 function session() {
-  return pack({ rate: engine.rate, length: engine.length, voices });
+  return pack({ rate: engine.rate, length: engine.length, beats: engine.beats, voices });
 }
 
 let keeping = 0;
 function keepSoon() {
   clearTimeout(keeping);
-  keeping = setTimeout(() => keep(session()).catch(() => {}), 1000);
+  keeping = setTimeout(() => engine.length > 0 && keep(session()).catch(() => {}), 1000);
 }
 
 async function reopen(blob) {
@@ -300,6 +303,7 @@ async function reopen(blob) {
     stand(voice, voice.node === null ? "empty" : "plays");
     show(voice);
   }
+  engine.beats = table.beats ?? 0;
   engine.order({ type: "length", samples: table.length });
   tell("The session is open.");
 }

@@ -5,6 +5,7 @@ export class Engine extends EventTarget {
     super();
     this.context = null;
     this.length = 0;
+    this.beats = 0; // of the loop, where its length was set in beats
     this.origin = 0;
     this.where = { at: 0, frame: 0, playing: false, level: 0, recorded: 0, time: 0 };
     this.tapped = null;

@@ -3,6 +3,7 @@
 import { decode } from "./wav.js";
 
 const LEAST = 0.12;
+const EARLY = 0.1; // seconds before the loop point at which a take shall be there
 const client = crypto.randomUUID ? crypto.randomUUID() : String(Math.random());
 
 export async function ask(wav, settings) {
@@ -30,7 +31,7 @@ export class Generator {
   constructor(engine, voices, { say, made }) {
     Object.assign(this, { engine, voices, say, made });
     this.running = false;
-    this.overhead = 0.1; // seconds between an answer's making and its arrival
+    this.early = EARLY;
   }
 
   wanting() {
@@ -54,21 +55,24 @@ export class Generator {
   async next(voice, among) {
     const { engine } = this;
     const loop = engine.length / engine.rate;
-    let left = engine.left - this.overhead;
+    let left = engine.left - this.early;
     while (left / among < LEAST) left += loop;
     const base = voice.base;
     const { periodic, beat, temperature } = voice.wants;
+    const beats = beat > 0 ? engine.beats : 0;
     const began = performance.now();
-    const due = began + 1000 * (left + this.overhead);
+    const due = began + 1000 * (left + this.early);
+    const deadline = Math.min(120, left / among);
     voice.served += 1;
     try {
       const source = voice.source(engine.rate);
-      const take = await ask(source, { periodic, beat, temperature, deadline: Math.min(120, left / among) });
+      const take = await ask(source, { periodic, beat, beats, temperature, deadline });
       const trip = (performance.now() - began) / 1000;
-      this.overhead = Math.min(1, 0.7 * this.overhead + 0.3 * (trip - take.seconds + 0.05));
+      this.early = Math.max(EARLY, 0.9 * this.early, Math.min(loop / 2, trip - deadline + EARLY)); // late once, early from then on
       if (!voice.generating || voice.base !== base || take.sound[0].length !== engine.length) return;
       const late = performance.now() > due;
-      this.say(voice, late ? "this machine needs longer than a loop; the last take plays on" : `${take.steps} steps in ${trip.toFixed(1)} s`, late);
+      const why = trip > loop ? "this machine needs longer than a loop" : "this take missed the loop point";
+      this.say(voice, late ? `${why}; the last take plays on` : `${take.steps} steps in ${trip.toFixed(1)} s`, late);
       this.made(voice, take, base);
     } catch (error) {
       this.say(voice, `${error.message}; the last take plays on`, true);

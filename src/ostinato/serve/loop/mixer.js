@@ -96,7 +96,7 @@ export class Mixer {
       }
       case "play": {
         this.playing = what.on && this.length > 0;
-        if (what.on) this.at = 0;
+        if (what.on && !what.resume) this.at = 0;
         break;
       }
       case "wanted": {

@@ -23,7 +23,7 @@ export function pack(session) {
       id, parent, kind, seed, dry: place(dry), wet: place(wet), mask: mask && { ...mask, bits: [...mask.bits].join("") },
     })),
   }));
-  const table = { rate: session.rate, length: session.length, voices, sounds: sounds.length };
+  const table = { rate: session.rate, length: session.length, beats: session.beats, voices, sounds: sounds.length };
   const text = new TextEncoder().encode(JSON.stringify(table));
   const head = new Uint8Array(12);
   head.set(new TextEncoder().encode(MARK));
@@ -69,6 +69,15 @@ async function onShelf(mode, work) {
     asked.onsuccess = () => done(asked.result);
     asked.onerror = () => failed(asked.error);
   }).finally(() => database.close());
+}
+
+/** Hand a file to the user. */
+export function offer(blob, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
 
 export const keep = (blob) => onShelf("readwrite", (store) => store.put(blob, "latest"));
