@@ -1,9 +1,11 @@
 """The Pd patch, run without a window or a sound card, against the door that it talks to."""
 
 import itertools
+import re
 import shutil
 import socket
 import subprocess
+import textwrap
 import threading
 import time
 from collections.abc import Iterator
@@ -22,6 +24,7 @@ from tests import sounds
 PATCH = Path(__file__).parents[1] / "unloop" / "pd" / "unloop.pd"
 PD = shutil.which("pd")
 PATIENCE = 60.0
+GRAPHICAL = ("tgl", "nbx", "hsl", "bng")
 
 pytestmark = pytest.mark.skipif(PD is None, reason="needs Pure Data: apt-get install puredata-core")
 
@@ -105,3 +108,25 @@ def test_the_patch_asks_for_takes_plays_them_in_turn_and_asks_again(folder: Path
     assert all(one != other for one, other in itertools.pairwise(turns))
     assert not any("error" in line.lower() for line in said), said
     assert len(left) <= 4  # those of requests that it has not heard the end of
+
+
+def boxes(patch: Path) -> list[tuple[str, range, range]]:
+    """Where objects, messages and comments lie: their text, and the pixels across and down that they take at least."""
+    found = []
+    for record in re.findall(r"#X (?:obj|msg|text) (.*?)(?<!\\\\);\n", patch.read_text(encoding="utf-8"), re.S):
+        x, y, text = record.split(" ", 2)
+        text, _, most = text.partition(", f ")
+        lines = [] if text.startswith(GRAPHICAL) else text.replace("\\;", ";\n").replace("\\", "").split("\n")
+        lines = [part for line in lines for part in textwrap.wrap(line, int(most or 60))] or [""]
+        found.append(
+            (text, range(int(x), int(x) + 6 * max(map(len, lines)) + 10), range(int(y), int(y) + 13 * len(lines) + 4))
+        )
+    return found
+
+
+def test_no_boxes_of_the_patch_lie_over_one_another():
+    found = boxes(PATCH)
+    assert len(found) == 181
+    for (one, across, down), (other, wide, high) in itertools.combinations(found, 2):
+        apart = not set(across) & set(wide) or not set(down) & set(high)
+        assert apart, f"'{one}' lies over '{other}'"
