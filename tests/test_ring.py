@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from ostinato.errors import AudioError
-from ostinato.serve.ring import Ring, Room, laid_out, write_ring
+from ostinato.serve.ring import Ring, Room, laid_out, ring_file
 
 ROOM = Room(channels=3, rate=8000, seconds=1.0, hold=0.2, before=0.1)
 
@@ -46,6 +46,14 @@ def test_no_one_is_heard_until_the_ring_has_come_back():
     assert said(ring, noise(2.0))
 
 
+def test_a_ring_may_listen_before_it_has_come_back():
+    ring = Ring(ROOM)
+    assert said(ring, noise(2.0))
+    ring.listen()
+    assert ring.waiting == 0
+    assert said(ring, noise(2.0))
+
+
 def test_what_is_said_is_mixed_with_what_is_left_and_the_others_go_half_as_loud():
     ring = Ring(ROOM)
     ring.sounds[:] = 0.4
@@ -70,10 +78,12 @@ def test_hops_are_laid_out_around_the_ring_and_kept_as_one_file(tmp_path: Path):
     hops = [np.full(10, k + 1, np.float32) for k in range(4)]
     whole = laid_out(hops, 3)
     assert whole[::10].tolist() == [[1, 0, 0], [1, 2, 0], [1, 2, 3], [4, 2, 3]]
-    write_ring(tmp_path / "ring.wav", whole, 8000)
+    with ring_file(tmp_path / "ring.wav", 8000, 3, 1.0) as write:
+        for at in range(0, 40, 7):
+            write(whole[at : at + 7])
     again, rate = soundfile.read(tmp_path / "ring.wav", dtype="float32")
     assert (again == whole).all()
     assert rate == 8000
-    with pytest.raises(AudioError, match="cannot write"):
-        write_ring(tmp_path / "none" / "ring.wav", whole, 8000)
+    with pytest.raises(AudioError, match="cannot write"), ring_file(tmp_path / "none" / "ring.wav", 8000, 3, 1.0):
+        pass
     assert [path.name for path in tmp_path.iterdir()] == ["ring.wav"]

@@ -3,13 +3,18 @@
 import itertools
 import json
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import soundfile
 from click.testing import CliRunner
 
 from ostinato.cli import main
+from ostinato.serve import live
+from ostinato.serve.ring import Ring
 from tests import sounds
 
 
@@ -57,3 +62,103 @@ def test_live_says_what_it_needs(tiny_model: Path, tmp_path: Path, monkeypatch: 
     done = CliRunner().invoke(main, ["telephone", "--live", "-o", str(tmp_path / "out"), "--model", str(tiny_model)])
     assert done.exit_code == 2
     assert "pip install 'ostinato[live]'" in done.output
+
+
+class Card:
+    """A sound card that is none: it hears what it is given, in blocks, and plays to nobody, in a third of the time."""
+
+    class PortAudioError(Exception):
+        pass
+
+    def __init__(self, hears: np.ndarray, rate: int, most: int = 8, stops: bool = False) -> None:
+        self.hears, self.rate, self.most, self.stops = hears, rate, most, stops
+        self.asked: list[Any] = []
+
+    def Stream(self, *, channels: tuple[int, int], callback: Any, **how: Any) -> "Card":
+        self.asked.append((channels, how))
+        if channels[1] > self.most:
+            raise self.PortAudioError("Invalid number of channels")
+        self.over, self.active = threading.Event(), True
+        self.running = threading.Thread(target=self.run, args=(channels[1], callback))
+        return self
+
+    def run(self, channels: int, callback: Any) -> None:
+        out, block = np.zeros((400, channels), np.float32), np.zeros((400, 1), np.float32)
+        for at in itertools.count(0, 400):
+            if self.over.wait(400 / self.rate / 3) or (self.stops and at >= len(self.hears)):
+                self.active = False
+                return
+            block[:, 0] = np.resize(self.hears[at : at + 400], 400) if at < len(self.hears) else 0
+            callback(block, out, 400, None, None)
+
+    def __enter__(self) -> None:
+        self.running.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        self.running.join(10)
+
+
+def listening(card: Card, monkeypatch: pytest.MonkeyPatch, model: Path, out: Path, *more: object) -> Any:
+    monkeypatch.setitem(sys.modules, "sounddevice", card)
+    how = ["--live", "-o", out, "--model", model, "--rate", card.rate, "--seconds", 0.5, "--hold", 0.1, "--json", *more]
+    return CliRunner().invoke(main, ["telephone", *map(str, how)])
+
+
+def test_live_hands_what_it_hears_around_the_ring_and_keeps_all_that_was_played(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    made, usual = list[object](), live.hop
+
+    def hop(*how: Any) -> Any:
+        if len(made) == 7:
+            raise KeyboardInterrupt
+        wave = usual(*how)
+        made.extend([] if wave is None else [wave])
+        return wave
+
+    monkeypatch.setattr("ostinato.serve.live.hop", hop)
+    word = np.concatenate([np.zeros(8000), 0.3 * np.random.default_rng(0).standard_normal(2400)]).astype(np.float32)
+    card, out = Card(word, 8000), tmp_path / "out"
+    done = listening(card, monkeypatch, tiny_model, out, "--channels", 3, "--device", "x")
+    assert done.exit_code == 0, done.output
+    assert card.asked == [((1, 3), {"samplerate": 8000, "blocksize": 8192, "device": "x", "dtype": "float32"})]
+    turns = ["channel 2, your turn in 2", "channel 3, your turn in 1", "channel 1, your turn"]
+    turns += [f"channel {number}, your turn" for number in (2, 3, 1, 2)]
+    assert done.stderr.splitlines() == ["heard you", *turns, "over"]
+    told = json.loads(done.stdout)
+    played, rate = soundfile.read(told["path"], dtype="float32")
+    assert (rate, played.shape[1], told["channels"]) == (8000, 3, 3)
+    assert told["seconds"] == round(len(played) / 8000, 3)
+    began = [int(np.flatnonzero(np.abs(played[:, channel]) > 0.01)[0]) for channel in range(3)]
+    assert 10_000 <= began[0] < began[1] < began[2]
+    assert [path.name for path in out.iterdir()] == ["ring.wav"]
+    again = listening(card, monkeypatch, tiny_model, out, "--channels", 3)
+    assert again.exit_code != 0
+    assert "is there already" in again.output
+
+
+def test_live_listens_again_when_what_was_said_has_died_away(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    silent = 0
+
+    def hop(_: Any, ring: Ring, *how: Any) -> None:
+        nonlocal silent
+        silent += ring.waiting > 0
+        if silent == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("ostinato.serve.live.hop", hop)
+    done = listening(Card(np.full(10**6, 0.3), 8000), monkeypatch, tiny_model, tmp_path / "out")
+    assert done.stderr.splitlines() == ["heard you", "heard you", "over"]
+
+
+def test_live_says_what_the_sound_card_cannot_do(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    done = listening(Card(np.zeros(0), 8000, most=2), monkeypatch, tiny_model, tmp_path / "out", "--channels", 4)
+    assert done.exit_code != 0
+    assert "Invalid number of channels; name another --device, or fewer --channels" in done.output
+    done = listening(Card(np.zeros(800), 8000, stops=True), monkeypatch, tiny_model, tmp_path / "out", "--minutes", 1)
+    assert done.exit_code != 0
+    assert "the sound card stopped" in done.output
+    assert list((tmp_path / "out").iterdir()) == []

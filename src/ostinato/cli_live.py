@@ -1,6 +1,7 @@
 """`ostinato telephone --live`, and the ring of loudspeakers that a telephone's hops are laid out on."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from .config import knobs
 from .errors import OstinatoError
 from .pipeline import load
 from .serve.live import sounddevice, telephone
-from .serve.ring import Ring, Room, laid_out, write_ring
+from .serve.ring import Ring, Room, laid_out, ring_file
 
 RING = "ring.wav"
 LIVE = frozenset({"live", "device", "minutes", "ring", *knobs(Room)})
@@ -49,9 +50,10 @@ def live(out: Path, flags: dict[str, Any]) -> None:
         raise OstinatoError(f"{target} is there already; choose another folder")
     pipeline = load(flags["model"])
     seconds = 60 * flags["minutes"]
-    block = telephone(pipeline, ring, device=flags["device"], seconds=seconds, seed=flags["seed"], say=click.echo)
-    write_ring(target, block, room.rate)
-    told = {"path": str(target), "channels": room.channels, "seconds": round(len(block) / room.rate, 3)}
+    with ring_file(target, room.rate, room.channels, seconds) as keep:
+        how = {"device": flags["device"], "seconds": seconds, "seed": flags["seed"]}
+        telephone(pipeline, ring, **how, say=partial(click.echo, err=True), keep=keep)
+    told = {"path": str(target), "channels": room.channels, "seconds": round(soundfile.info(target).duration, 3)}
     show(told, str(target), json_wanted=flags["as_json"])
 
 
@@ -62,5 +64,7 @@ def ring_of(out: Path, hops: Sequence[Path], channels: int) -> Path:
         AudioError: a hop cannot be read, or the file not be written.
     """
     waves = [audiofile.read(hop).wave[0].mean(0).numpy().astype(np.float32) for hop in hops]
-    write_ring(out / RING, laid_out(waves, channels), soundfile.info(hops[0]).samplerate)
+    whole, rate = laid_out(waves, channels), soundfile.info(hops[0]).samplerate
+    with ring_file(out / RING, rate, channels, len(whole) / rate) as write:
+        write(whole)
     return out / RING

@@ -4,7 +4,8 @@ import math
 import os
 import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from ..config import config, knob
 from ..errors import AudioError
 
 RAMP, FADE = 0.01, 0.01
+LARGEST_WAV = (1 << 32) - 4096
 Block = Float32[np.ndarray, "sample channel"]
 Wave = Float32[np.ndarray, " sample"]
 
@@ -92,6 +94,10 @@ class Ring:
         self._parts, self._before = [], np.zeros(0, np.float32)
         return True
 
+    def listen(self) -> None:
+        """Let something be said at once, whoever's turn it is."""
+        self._locked = None
+
     def sound(self) -> Wave:
         """What the current channel holds."""
         with self._turn:
@@ -136,17 +142,29 @@ def laid_out(hops: Sequence[Wave], channels: int) -> Float32[np.ndarray, "whole 
     return whole
 
 
-def write_ring(path: Path, block: Block, rate: int) -> None:
-    """Write channels as one WAV of floats, whole or not at all.
+@contextmanager
+def ring_file(path: Path, rate: int, channels: int, seconds: float) -> Iterator[Callable[[Block], None]]:
+    """A WAV of floats that is written block by block, and there at the end; `seconds` is how long it may become.
 
     Raises:
         AudioError: it cannot be written there.
     """
     part = path.with_name(f".{path.stem}-{secrets.token_hex(4)}.part")
+    big = seconds * rate * channels * 4 > LARGEST_WAV
     try:
-        soundfile.write(part, block, rate, subtype="FLOAT", format="WAV" if block.nbytes < 1 << 32 else "RF64")
-        os.replace(part, path)
+        file = soundfile.SoundFile(part, "w", rate, channels, subtype="FLOAT", format="RF64" if big else "WAV")
     except (OSError, RuntimeError) as error:
         raise AudioError(f"cannot write {path}: {error}") from None
+
+    def write(block: Block) -> None:
+        try:
+            file.write(block)
+        except RuntimeError as error:
+            raise AudioError(f"cannot write {path}: {error}") from None
+
+    try:
+        with file:
+            yield write
+        os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
