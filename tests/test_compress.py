@@ -13,7 +13,7 @@ import torch
 from ostinato import audiofile
 from ostinato.checkpoint import write_tensors
 from ostinato.cli import main
-from ostinato.compress import Rung, block_frames, compress, ladder, of_quality
+from ostinato.compress import Rung, block_frames, compress, context_of, ladder, of_quality
 from ostinato.context import CONTEXT
 from ostinato.errors import AudioError, CheckpointError, ConfigError
 from ostinato.expand import expand, filled, tokens_of
@@ -84,6 +84,15 @@ def test_kept_tokens_are_the_codecs(pipeline: Pipeline, sound: Path, tmp_path: P
     assert (hidden == prompt.mask(pipeline.clip(round(2.5 * RATE), RATE))).all()
     assert (found[~hidden] == codes[~hidden]).all()
     assert (found[hidden] == 0).all()
+
+
+def test_a_prompt_may_go_by_what_surprises_the_model(pipeline: Pipeline, sound: Path, tmp_path: Path):
+    said = Prompt.of(["surprising:share=0.25"])
+    _ = compress(pipeline, sound, tmp_path / "a.ost", keep=said)
+    with OstReader(tmp_path / "a.ost") as reader:
+        mask = torch.cat([hidden for _, hidden in tokens_of(reader, context_of(pipeline.folder, GRID), {}, None)], -1)
+    take = pipeline.vary(audiofile.read(sound), said, sampler=COLD, finisher=COLD)
+    assert torch.equal(mask[:1], take.mask[:1])
 
 
 def test_what_is_expanded_has_the_length_rate_and_channels_of_the_input(pipeline: Pipeline, tmp_path: Path):

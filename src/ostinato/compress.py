@@ -28,6 +28,7 @@ from .pipeline import Pipeline
 from .prompts import Prompt
 from .resampling import resampled
 from .sampling import Sampler, samplers
+from .surprise import by_frame
 from .types import Audio, Codes, Grid
 from .windows import windows
 
@@ -214,7 +215,10 @@ def compress(
         "\n".join(names),
     )
     if isinstance(keep, Prompt):
-        clip = pipeline.clip(origin.samples, origin.sample_rate, heard=listen(pieces, keep.needs))
+        heard = listen(pieces, keep.needs)
+        if "surprise" in keep.needs:
+            heard = replace(heard, surprise=by_frame(pipeline.coarse, codes.long()))
+        clip = pipeline.clip(origin.samples, origin.sample_rate, heard=heard)
         header, packed = packed_as(coded, keep.mask(clip), sides)
     else:
         header, packed = packed_as(coded, keep, sides)
