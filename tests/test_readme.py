@@ -79,6 +79,12 @@ def test_the_python_of_the_page_on_takes_runs(desk: Path):
     assert len(made["hops"]) == 2
 
 
+def test_the_python_of_the_page_on_commands_compresses_and_expands(desk: Path):
+    (code,) = blocks(ROOT / "docs/commands.md", "python")
+    exec(compile(code, "commands.md", "exec"), {})
+    assert audiofile.info(desk / "back.wav").samples == 4 * 44100
+
+
 def test_the_page_shows_the_command_that_info_tells(desk: Path):
     shown = re.findall(r"`(ostinato vary [^`]*--fine\s[^`]*)`", (ROOT / "docs/commands.md").read_text(encoding="utf-8"))
     for command in ("ostinato vary loop.wav -o take.wav --takes 2 --seed 4", "ostinato info take-2.wav"):
