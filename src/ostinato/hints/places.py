@@ -22,7 +22,7 @@ class Everything:
 @hints("periodic")
 @config
 class Periodic:
-    """Some frames out of every period, in all codebooks; kept, they hold the rhythm of the input.
+    """Some frames out of every period, in all codebooks; kept, they hold the course of the input.
 
     Raises (when asked):
         PromptError: the width is not within the period.
