@@ -37,6 +37,7 @@ class Guard:
         local: whether only this machine may ask.
         pad_seconds: time between comments.
         left: told the event whose result a client no longer waits for.
+        over: told the event whose stream has ended, by whatever.
     """
 
     def __init__(
@@ -48,9 +49,10 @@ class Guard:
         local: bool,
         pad_seconds: float = PAD_SECONDS,
         left: Callable[[str], object] = len,
+        over: Callable[[str], object] = len,
     ) -> None:
         self._app, self._store, self._largest, self._local = app, store, largest, local
-        self._pad_seconds, self._left = pad_seconds, left
+        self._pad_seconds, self._left, self._over = pad_seconds, left, over
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -120,6 +122,7 @@ class Guard:
             await self._app(scope, hearing, passing)
         finally:
             _ = padding.cancel()
+            _ = self._over(event)
 
 
 def _closed_to_others(send: Send) -> Send:

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from .store import Store
 from .workshop import Workshop
 
 GRACE = 3
+SESSIONS = 128  # that Gradio remembers: open pages, and calls whose result was not fetched; 0.4 MB each
 
 
 @config
@@ -79,6 +81,7 @@ def application(desk: Desk, place: Place) -> Any:
     outer.add_api_route("/status", desk.status)
     outer.router.routes.extend(looper.routes(desk))
     blocks = page(desk)
+    blocks.state_session_capacity = SESSIONS
     app = gr.mount_gradio_app(
         outer,
         blocks,
@@ -95,7 +98,23 @@ def application(desk: Desk, place: Place) -> Any:
     )
     blocks.has_launched = True  # only then Gradio checks that what it is sent was uploaded to it
     local, largest = place.host in LOCAL, desk.limits.bytes
-    return Guard(app, desk.store, largest=largest, local=local, pad_seconds=place.pad, left=desk.left)
+    over = partial(forget, blocks)
+    return Guard(app, desk.store, largest=largest, local=local, pad_seconds=place.pad, left=desk.left, over=over)
+
+
+def forget(blocks: Any, event: str) -> None:
+    """Have Gradio forget a call that is over.
+
+    It takes each call for a visit of the page, and would keep a copy of all widgets for each, for clients that return.
+    """
+    visits, queue = blocks.state_holder, blocks._queue
+    for kept in (
+        visits.session_data,
+        visits.time_last_used,
+        queue.pending_messages_per_session,
+        queue.pending_event_ids_session,
+    ):
+        _ = kept.pop(event, None)
 
 
 def listening(place: Place) -> socket.socket:
