@@ -1,12 +1,16 @@
 """The published codec keeps time exactly, however a sound is cut, and states its context truly."""
 
+from copy import deepcopy
+
 import pytest
 import torch
+from torch import nn
 
 from ostinato.circle import decode_circle, encode_circle
 from ostinato.codec import Codec
 from ostinato.errors import AudioError, ConfigError
 from ostinato.lac import LAC, LACConfig
+from ostinato.nn import lac
 from ostinato.nn.lac import Fusion, Snake, decoder_reach, encoder_reach
 from ostinato.types import Grid
 
@@ -135,3 +139,14 @@ def test_sizes_that_cannot_be_are_refused():
         _ = LACConfig(**about, strides_in=(2, 4), strides_out=(8, 1))
     with pytest.raises(ConfigError, match="width_out must halve 2 times, got 18"):
         _ = LACConfig(**(about | {"width_out": 18}), strides_in=(2, 4), strides_out=(4, 2))
+
+
+@pytest.mark.parametrize("cached", [1, 40, 160, 700])
+def test_stages_give_piece_by_piece_what_they_give_of_a_whole_sound(
+    codec: LAC, monkeypatch: pytest.MonkeyPatch, cached: int
+):
+    monkeypatch.setattr(lac, "CACHED", cached)
+    exact, features = deepcopy(codec).double(), noise(CONFIG.features * 130).view(1, CONFIG.features, 130)
+    for layers, x in ((exact.encoder, noise(8 * 130)[None]), (exact.decoder, features)):
+        whole = nn.Sequential(*layers)(x.double())
+        assert torch.allclose(layers(x.double()), whole, rtol=0, atol=1e-11 * float(whole.abs().max()))

@@ -1,5 +1,8 @@
 """The layers of VampNet's codec: snake activations, dilated residual units, and a decoder of several kernel widths."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -9,6 +12,11 @@ Channels = Float[Tensor, "batch channel step"]
 ENCODER_KERNEL, ENCODER_DILATIONS = 7, (1, 3, 9)
 DECODER_KERNELS, DECODER_DILATIONS = (3, 7, 11), (1, 3, 5)
 EDGE_KERNEL, LATENT_KERNEL = 7, 3
+ENCODER_REACH = sum(ENCODER_KERNEL // 2 * dilation for dilation in ENCODER_DILATIONS)
+DECODER_REACH = sum(max(DECODER_KERNELS) // 2 * (dilation + 1) for dilation in DECODER_DILATIONS)
+"""Steps on either side that the residual units of a block see."""
+CACHED = 2**19
+"""Numbers that a layer is given at once: as many as stay in a processor's cache from layer to layer."""
 
 
 class Snake(nn.Module):
@@ -85,45 +93,86 @@ class DecoderBlock(nn.Sequential):
         )
 
 
-def encoder(width: int, strides: tuple[int, ...]) -> nn.Sequential:
+@dataclass
+class Stage:
+    """Layers that are worked through piece by piece, so that what they hand on stays in the processor's cache.
+
+    `part` turns each unit of `down` steps into `up` steps of `outs` channels, and sees `context` units beyond on either
+    side; `channels` are those at its higher rate. Beyond the ends of a sound it sees zeros, as over the whole sound.
+    """
+
+    part: Callable[[Tensor], Tensor]
+    outs: int
+    channels: int
+    context: int
+    down: int = 1
+    up: int = 1
+
+    def __call__(self, x: Channels) -> Channels:
+        if torch.compiler.is_exporting():
+            return self.part(x)
+        units, size = x.shape[-1] // self.down, max(1, CACHED // (self.channels * max(self.down, self.up)))
+        out = x.new_empty(x.shape[0], self.outs, units * self.up)
+        for start in range(0, units, size):
+            end, first = min(start + size, units), max(0, start - self.context)
+            made = self.part(x[..., first * self.down : (end + self.context) * self.down])
+            out[..., start * self.up : end * self.up] = made[..., (start - first) * self.up : (end - first) * self.up]
+        return out
+
+
+class Staged(nn.Sequential):
+    """Layers in stages."""
+
+    def __init__(self, stages: Sequence[Stage]) -> None:
+        super().__init__(*(layer for stage in stages if isinstance(stage.part, nn.Sequential) for layer in stage.part))
+        self.stages = list(stages)
+
+    def forward(self, input: Channels) -> Channels:
+        for stage in self.stages:
+            input = stage(input)
+        return input
+
+
+def encoder(width: int, strides: tuple[int, ...]) -> Staged:
     """One channel of samples to `width * 2 ** len(strides)` features a frame."""
+    stages = []
+    for level, stride in enumerate(strides):
+        channels, block = width * 2**level, EncoderBlock(width * 2**level, stride)
+        part = nn.Sequential(block) if level else nn.Sequential(conv(1, width, EDGE_KERNEL), block)
+        context = -(-(ENCODER_REACH + EDGE_KERNEL // 2 + stride // 2) // stride)
+        stages.append(Stage(part, 2 * channels, channels, context, down=stride))
     outs = width * 2 ** len(strides)
-    return nn.Sequential(
-        conv(1, width, EDGE_KERNEL),
-        *(EncoderBlock(width * 2**level, stride) for level, stride in enumerate(strides)),
-        Snake(outs),
-        conv(outs, outs, LATENT_KERNEL),
-    )
+    last = nn.Sequential(Snake(outs), conv(outs, outs, LATENT_KERNEL))
+    return Staged([*stages, Stage(last, outs, outs, LATENT_KERNEL // 2)])
 
 
-def decoder(features: int, width: int, strides: tuple[int, ...]) -> nn.Sequential:
+def decoder(features: int, width: int, strides: tuple[int, ...]) -> Staged:
     """Features of frames to one channel of samples between -1 and 1."""
     last = width // 2 ** len(strides)
-    return nn.Sequential(
-        conv(features, width, EDGE_KERNEL),
-        *(DecoderBlock(width // 2**level, stride) for level, stride in enumerate(strides)),
-        Snake(last),
-        conv(last, 1, EDGE_KERNEL),
-        nn.Tanh(),
-    )
+    end = (Snake(last), conv(last, 1, EDGE_KERNEL), nn.Tanh())
+    stages = [Stage(nn.Sequential(conv(features, width, EDGE_KERNEL)), width, features, EDGE_KERNEL // 2)]
+    for level, stride in enumerate(strides):
+        channels, block = width // 2 ** (level + 1), DecoderBlock(width // 2**level, stride)
+        whole = level + 1 == len(strides)
+        part = nn.Sequential(block, *end) if whole else nn.Sequential(block)
+        context = -(-(DECODER_REACH + EDGE_KERNEL // 2) // stride) + 1
+        stages.append(Stage(part, 1 if whole else channels, channels, context, up=stride))
+    return Staged(stages)
 
 
 def encoder_reach(strides: tuple[int, ...]) -> tuple[int, int]:
     """First and last sample, counted from the start of a frame, that its features depend on."""
-    units = sum(ENCODER_KERNEL // 2 * dilation for dilation in ENCODER_DILATIONS)
     first, last = -(LATENT_KERNEL // 2), LATENT_KERNEL // 2
     for stride in reversed(strides):
         first, last = first * stride - stride // 2, last * stride - stride // 2 + 2 * stride - 1
-        first, last = first - units, last + units
+        first, last = first - ENCODER_REACH, last + ENCODER_REACH
     return first - EDGE_KERNEL // 2, last + EDGE_KERNEL // 2
 
 
 def decoder_reach(strides: tuple[int, ...]) -> tuple[int, int]:
     """First and last frame, counted from a frame, that the samples of that frame depend on."""
-    half = max(DECODER_KERNELS) // 2
-    units = sum(half * dilation + half for dilation in DECODER_DILATIONS)
     first, last = -(EDGE_KERNEL // 2), torch.Size(strides).numel() - 1 + EDGE_KERNEL // 2
     for stride in reversed(strides):
-        first, last = first - units, last + units
+        first, last = first - DECODER_REACH, last + DECODER_REACH
         first, last = -((2 * stride - 1 - stride // 2 - first) // stride), (last + stride // 2) // stride
     return first - EDGE_KERNEL // 2, last + EDGE_KERNEL // 2
