@@ -180,7 +180,7 @@ def pair(pipeline: Pipeline, sound: Audio, take: Take) -> tuple[Take, Take]:
 
 def blended(pipeline: Pipeline, pair: tuple[Take, Take], *mix: Any) -> tuple[Draft, Audio]:
     made = takes.blend(pipeline, draft(pair[0], pipeline), draft(pair[1], pipeline), mix)
-    return made, join(pipeline.sound(made, [pair[0].audio], [pair[1].audio]))
+    return made, join(pipeline.sound(made, lambda: [pair[0].audio], lambda: [pair[1].audio]))
 
 
 @pytest.mark.parametrize(("mix", "whose"), [((), 0), ((Random(share=0.0),), 0), ((Everything(),), 1)])

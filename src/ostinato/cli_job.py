@@ -96,7 +96,7 @@ source_options = together(
     click.option("--unlock", is_flag=True, help="Forget what was locked in TAKE and before."),
 )
 loudness_option = click.option(
-    "--loudness", type=float, metavar="LUFS", help="Bring what is made to this loudness.  [default: as it comes]"
+    "--loudness", type=float, metavar="LUFS", help="Bring what is made to this loudness.  [default: that of SOUND]"
 )
 
 

@@ -108,7 +108,7 @@ def blend(context: click.Context, ours: Path, theirs: Path, out: Path, mix: Sequ
     more = {"beats": beats.told} if "beats" in needs(*hints) else {}
     facts = told(draft, model, {"input": ours, "with": theirs}, more)
     with Writer(out, draft.origin.sample_rate, draft.origin.channels, about=facts) as writer:
-        for piece in pipeline.sound(draft, file_pieces(ours)(), file_pieces(theirs)()):
+        for piece in pipeline.sound(draft, file_pieces(ours), file_pieces(theirs)):
             writer.write(piece)
     notes = [encoded_note(path) for path, encoded in ((ours, again), (theirs, anew)) if encoded]
     share = round(float(draft.mask[0].float().mean()), 4)

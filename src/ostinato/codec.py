@@ -47,6 +47,11 @@ class Codec(Protocol):
         """
         ...
 
+    @property
+    def draws_phases(self) -> bool:
+        """Whether phases are drawn anew, much the same ones in rows that go with each other."""
+        ...
+
     def encode(self, signal: Signal) -> Codes:
         """The codes of each row: `grid.frames_of(samples)` frames of `grid.codebooks` tokens."""
         ...
@@ -173,6 +178,10 @@ class SpectralCodec(nn.Module):
     @property
     def period(self) -> int:
         return self.config.period
+
+    @property
+    def draws_phases(self) -> bool:
+        return True
 
     def vectors(self) -> Float[Tensor, "codebook vocab dim"]:
         """The code vectors of every codebook."""

@@ -34,7 +34,7 @@ def measure(sides: Float[Tensor, "2 sample"], sample_rate: int) -> Image:
     """
     window = torch.hann_window(sides.shape[1], dtype=torch.float64)
     mid, side = torch.fft.rfft(sides.double() * window)
-    band = _band(len(mid), sides.shape[1], sample_rate)
+    band = band_of(len(mid), sides.shape[1], sample_rate)
     power, cross, other = (
         torch.zeros(BANDS, dtype=torch.float64).index_add_(0, band, each)
         for each in (mid.abs().square(), (side * mid.conj()).real, side.abs().square())
@@ -64,18 +64,22 @@ def spread(pieces: Iterable[Audio], image_of: Callable[[float], Image | None]) -
 
     for number, (window, real) in enumerate(windows(waves(), CORE, SIZE)):
         start = number * CORE - SIZE
-        frames = window[0].unfold(0, SIZE, HOP)
-        centres = [(start + n * HOP + SIZE / 2) / rate for n in range(len(frames))]
+        spectra = spectra_of(window[0])
+        centres = [(start + n * HOP + SIZE / 2) / rate for n in range(len(spectra))]
         gains = torch.stack([_gains(image_of(max(0.0, time)), rate) for time in centres])
-        side = _overlapped(frames, gains)[SIZE : SIZE + real]
+        side = joined(spectra * gains)[SIZE : SIZE + real]
         mid = window[0, SIZE : SIZE + real]
         yield Audio(torch.stack([mid + side, mid - side])[None], rate)
 
 
-def _overlapped(frames: Float[Tensor, "frame size"], gains: Complex[Tensor, "frame bin"]) -> Float[Tensor, " sample"]:
-    """Frames of half overlap, each through its own filter, joined by windows whose squares add to one."""
-    window = torch.hann_window(SIZE).sqrt()
-    made = torch.fft.irfft(torch.fft.rfft(frames * window) * gains, n=SIZE) * window
+def spectra_of(wave: Float[Tensor, " sample"]) -> Complex[Tensor, "frame bin"]:
+    """Spectra of frames that overlap by half."""
+    return torch.fft.rfft(wave.unfold(0, SIZE, HOP) * torch.hann_window(SIZE).sqrt())
+
+
+def joined(spectra: Complex[Tensor, "frame bin"]) -> Float[Tensor, " sample"]:
+    """The wave of such spectra: windows there and back add to one, but for the first and the last half frame."""
+    made = torch.fft.irfft(spectra, n=SIZE) * torch.hann_window(SIZE).sqrt()
     whole = torch.zeros(len(made) + 1, HOP)
     whole[:-1] += made[:, :HOP]
     whole[1:] += made[:, HOP:]
@@ -87,7 +91,7 @@ def _gains(image: Image | None, sample_rate: int) -> Complex[Tensor, " bin"]:
     bins = SIZE // 2 + 1
     if image is None:
         return torch.zeros(bins, dtype=torch.complex64)
-    band = _band(bins, SIZE, sample_rate)
+    band = band_of(bins, SIZE, sample_rate)
     pan = torch.from_numpy(image[0]).float() / (PANS // 2) - 1
     steps = torch.from_numpy(image[1]).float()
     width = 10 ** ((steps - WIDTHS + 1) * WIDTH_STEP / 20) * (steps > 0) * (-1.0) ** torch.arange(BANDS)
@@ -95,6 +99,6 @@ def _gains(image: Image | None, sample_rate: int) -> Complex[Tensor, " bin"]:
     return pan[band] + width[band] * torch.polar(torch.ones(bins), turn)
 
 
-def _band(bins: int, size: int, sample_rate: int) -> Int[Tensor, " bin"]:
+def band_of(bins: int, size: int, sample_rate: int) -> Int[Tensor, " bin"]:
     """The band of each bin of a spectrum of `size` samples."""
     return torch.bucketize(torch.arange(bins) * (sample_rate / size), torch.tensor(EDGES[1:]).float(), right=True)

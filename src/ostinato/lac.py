@@ -91,6 +91,10 @@ class LAC(nn.Module):
     def period(self) -> int:
         return 1
 
+    @property
+    def draws_phases(self) -> bool:
+        return False
+
     def vectors(self) -> Float[Tensor, "codebook vocab dim"]:
         """The code vectors of every codebook."""
         return torch.stack([level.codebook.detach() for level in self.quantizer.levels])

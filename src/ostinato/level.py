@@ -33,7 +33,7 @@ def level_gain(pieces: Iterable[Audio]) -> float:
     Source: ITU-R BS.1770-4 within a piece.
     """
     energy, heard, peak = 0.0, 0, 0.0
-    rate, waves = _opened(pieces)
+    rate, waves = opened(pieces)
     for block, real in windows(waves, round(PIECE * rate), 0):
         part = block[:, :real]
         peak = max(peak, float(part.abs().max()))
@@ -54,7 +54,7 @@ def loudness_of(pieces: Iterable[Audio]) -> float:
     """
     from pyloudnorm.iirfilter import IIRfilter
 
-    rate, waves = _opened(pieces)
+    rate, waves = opened(pieces)
     step = round(SHORTEST * rate / STEPS)
     energies, samples = [torch.zeros(0, dtype=torch.float64)], 0
     for window, real in windows(waves, 100 * step, 10 * step):
@@ -97,7 +97,7 @@ def limited(pieces: Iterable[Audio]) -> Iterator[Audio]:
 
     Channels stay in proportion. A sound without such peaks is left as it is, and the cut does not matter.
     """
-    rate, waves = _opened(pieces)
+    rate, waves = opened(pieces)
     reach = round(LOOKAHEAD * rate)
     for window, real in windows(waves, LIMITED_AT_ONCE, 2 * reach):
         yield Audio(_limit(window, reach)[None, :, :real], rate)
@@ -159,7 +159,7 @@ def to_target(loudness: float, peak: float) -> float:
     return min(10 ** ((TARGET - loudness) / 20), PEAK / peak)
 
 
-def _opened(pieces: Iterable[Audio]) -> tuple[int, Iterator[Tensor]]:
+def opened(pieces: Iterable[Audio]) -> tuple[int, Iterator[Tensor]]:
     """The sample rate of a sound in pieces, 0 if there is none, and its waves one after the other."""
     rest = iter(pieces)
     first = next(rest, None)

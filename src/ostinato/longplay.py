@@ -75,7 +75,7 @@ def vary_file(
     draft = replace(draft, settings=draft.settings | controls)
     written, facts = _Meter("decode", round(origin.seconds), watch), None if about is None else about(draft)
     with Writer(target, origin.sample_rate, origin.channels, about=facts) as writer:
-        for piece in written.passed(pipeline.sound(draft, pieces())):
+        for piece in written.passed(pipeline.sound(draft, pieces)):
             writer.write(piece)
     return draft, writer.gain_db
 

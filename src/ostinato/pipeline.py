@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Bool
@@ -34,12 +35,17 @@ from .prompts import Prompt
 from .resampling import join, resampled, samples_at
 from .sampling import Confidence, Sampler, samplers
 from .splice import Voice, spliced
+from .stereo import lean, lean_circle, leaning, leaning_circle, turned, turned_circle
 from .surprise import by_frame
 from .types import Audio, Codes, CodesStream, Grid, MeansStream, SignalStream, Take
+
+Pieces: TypeAlias = Callable[[], Iterable[Audio]]
 
 PROBE = 192
 PART = 1024
 LONGEST_CIRCLE = 600
+HELD = 60.0  # seconds of a take that are held in memory rather than made twice, first to hear how loud it is
+MOVED = 12.0  # dB at most by which what is made is brought to the loudness of the original
 LEVELLINGS, LEVEL = 6, 0.05  # tries to bring a limited sound to a loudness, and LU that are near enough
 # chosen by `bench steps` on validation music: docs/steps.md
 COARSE: Sampler = Confidence(temperature=0.85)
@@ -103,7 +109,7 @@ class Pipeline:
         codes = encode_circle(self.codec, mid_side(audio.wave[0].float() * gain), frames)
         return codes, self._origin(audio, audio.samples, gain, circular=True)
 
-    def encode_blocks(self, pieces: Callable[[], Iterable[Audio]]) -> tuple[CodesStream, Callable[[], Origin]]:
+    def encode_blocks(self, pieces: Pieces) -> tuple[CodesStream, Callable[[], Origin]]:
         """`encode` for a sound that is read twice in pieces, in flat memory: first for its level, then for its codes.
 
         Returns:
@@ -149,6 +155,7 @@ class Pipeline:
         """`decode` for a stream of codes, in flat memory unless they go round."""
         if origin.circular:
             wave = decode_circle(self.codec, torch.cat(list(codes), dim=-1), origin.samples)
+            wave = turned_circle(wave) if self.codec.draws_phases else wave
             yield Audio(left_right(wave)[None] / origin.gain, origin.sample_rate)
             return
         yield from self._finished(partial(self.codec.decode_blocks, codes), origin)
@@ -160,6 +167,7 @@ class Pipeline:
     def _finished(self, decode: Callable[[int], SignalStream], origin: Origin) -> Iterator[Audio]:
         rate, left = self.grid.sample_rate, origin.samples
         waves = decode(samples_at(origin.samples, origin.sample_rate, rate))
+        waves = turned(waves) if self.codec.draws_phases else waves
         pieces = (Audio(left_right(wave)[None] / origin.gain, rate) for wave in waves if wave.shape[-1])
         for piece in resampled(pieces, origin.sample_rate):
             kept = piece.wave[..., :left]
@@ -208,7 +216,7 @@ class Pipeline:
             unlock: forget what was locked in the take before.
             feedback: how many times; each time but the first starts from the tokens of the one before, with the
                 next seed.
-            loudness: in LUFS, what is made is brought to; as the tokens have it unless given.
+            loudness: in LUFS, what is made is brought to; that of `audio` unless given.
             heard: what is known of the sound, such as its beats; what else the prompt needs is listened for.
             budget: what the take may cost, made just before; it decides over the samplers' steps.
             watch: called as `watch(stage, passes done, passes in all)`; what it raises ends the work.
@@ -241,7 +249,7 @@ class Pipeline:
             budget=budget,
             watch=watch,
         )
-        return draft.take(join(self.sound(draft, [sound])))
+        return draft.take(join(self.sound(draft, lambda: [sound])))
 
     def draft(
         self,
@@ -314,24 +322,37 @@ class Pipeline:
             theirs = f"tokens of another codec ({codec or 'unknown'})"
             raise CheckpointError(f"{name} has {theirs} than model '{self.name}' ({self.codec_hash}); name its model")
 
-    def sound(self, draft: Draft, original: Iterable[Audio], other: Iterable[Audio] | None = None) -> Iterator[Audio]:
+    def sound(self, draft: Draft, original: Pieces, other: Pieces | None = None) -> Iterator[Audio]:
         """The sound of a take piece by piece, in flat memory unless it is a loop.
 
-        `original` is the sound that it was made from, in pieces, and `other` that of the cells that the mask hides,
-        where they are another take's; with `redraw` neither is looked at. What is made is limited to full scale, so
-        that a few peaks need not turn down all the rest.
+        `original` gives the sound that it was made from, in pieces, and `other` that of the cells that the mask hides,
+        where they are another take's; with `redraw` no samples are taken of them. What is made is as loud as the
+        original and leans to the same side, and is limited to full scale, so that a few peaks need not turn down all
+        the rest.
         """
-        origin, hidden, made = draft.origin, draft.mask[0], self._made(draft)
+        origin, hidden, made = draft.origin, draft.mask[0], self._made(draft, original)
         sources = [] if other is None else [(other, ~hidden)]
         plans = [(pieces, voices(mask, origin)) for pieces, mask in [*sources, (original, hidden)]]
         plans = [each for each in plans if any(turn.voice is Voice.ORIGINAL for turn in each[1])]
         for pieces, plan in [] if draft.settings["redraw"] else plans:
-            made = spliced((Audio(piece.wave.float(), piece.sample_rate) for piece in pieces), made, plan)
+            made = spliced(_floats(pieces()), made, plan)
         return made
 
-    def _made(self, draft: Draft) -> Iterator[Audio]:
-        made = self.decode_blocks(_parts(draft.codes), draft.origin)
-        return map(limited_circle, made) if draft.origin.circular else limited(made)
+    def _made(self, draft: Draft, original: Pieces | None = None) -> Iterator[Audio]:
+        """What the codec makes of a take's tokens, limited; with an original, as loud, and leaning to the same side."""
+        drawn, circular = partial(self._drawn, draft, original), draft.origin.circular
+        if original is not None and "loudness" not in draft.settings:
+            drawn = _as_loud(drawn, original, held=circular or draft.origin.seconds <= HELD)
+        return map(limited_circle, drawn()) if circular else limited(drawn())
+
+    def _drawn(self, draft: Draft, original: Pieces | None) -> Iterator[Audio]:
+        made, origin = self.decode_blocks(_parts(draft.codes), draft.origin), draft.origin
+        if original is None or origin.channels == 1 or not self.codec.draws_phases:
+            return made
+        if origin.circular:
+            wanted = lean_circle(join(_floats(original())))
+            return (leaning_circle(whole, wanted) for whole in made)
+        return leaning(made, lean(_floats(original())), 1 / draft.settings.get("stretch", 1))
 
     def _levelled(self, draft: Draft, loudness: float) -> Draft:
         """A draft with the gain that gives what it makes this loudness, peaks limited; silence stays as it is."""
@@ -346,8 +367,23 @@ class Pipeline:
     def _seconds_to_decode(self, codes: Codes, clock: Callable[[], float]) -> float:
         """How long it will take to decode, as a short piece tells, and a quarter more for what else is left."""
         piece, began = codes[..., :PROBE], clock()
-        _ = self.codec.decode(piece.long(), piece.shape[-1] * self.grid.hop)
+        made = self.codec.decode(piece.long(), piece.shape[-1] * self.grid.hop)
+        _ = [loudness_of([Audio(made[None], self.grid.sample_rate)]) for _ in ("original", "take")]
         return 1.25 * (clock() - began) * codes.shape[-1] / piece.shape[-1]
+
+
+def _as_loud(made: Pieces, original: Pieces, *, held: bool) -> Pieces:
+    """A sound as loud as the original, at most 12 dB up or down; `held` in memory, else made twice."""
+    if held:
+        whole = list(made())
+        made = lambda: whole  # noqa: E731
+    change = loudness_of(_floats(original())) - loudness_of(made())
+    gain = 10 ** (max(-MOVED, min(MOVED, change)) / 20) if math.isfinite(change) else 1.0
+    return lambda: (Audio(piece.wave * gain, piece.sample_rate) for piece in made())
+
+
+def _floats(pieces: Iterable[Audio]) -> Iterator[Audio]:
+    return (Audio(piece.wave.float(), piece.sample_rate) for piece in pieces)
 
 
 def _parts(codes: Codes) -> Iterator[Codes]:

@@ -238,7 +238,7 @@ def _take(pipeline: Pipeline, seconds: float, steps: int, finish: int) -> tuple[
     encoded = time.perf_counter()
     draft = pipeline.draft(codes, origin, Prompt.of(keep=["periodic:period=7"]), **how)
     filled = time.perf_counter()
-    _ = join(pipeline.sound(draft, [audio]))
+    _ = join(pipeline.sound(draft, lambda: [audio]))
     return filled - encoded, time.perf_counter() - began
 
 

@@ -120,7 +120,7 @@ def _shares(pipeline: Pipeline, audio: Audio, prompt: Prompt, sampler: Sampler, 
         encoded = time.perf_counter()
         draft = pipeline.draft(codes, origin, prompt, sampler=sampler, finisher=finisher, watch=watch)
         drafted = time.perf_counter()
-        _ = join(pipeline.sound(draft, [audio]))
+        _ = join(pipeline.sound(draft, lambda: [audio]))
         done = time.perf_counter()
     halfway = ends.get("coarse", encoded)
     return [

@@ -113,7 +113,7 @@ def blend(pipeline: Pipeline, ours: Draft, theirs: Draft, mix: Sequence[Hint], *
     """One take's tokens with those of another where the hints speak; its mask is true for the cells of the other.
 
     What is locked in the first stays. Where neither is whole, the sound has the level of the first; make it with
-    `Pipeline.sound(blended, sound of the first, sound of the other)`. Hints speak of the first: `heard` is what is
+    `Pipeline.sound(blended, pieces of the first, pieces of the other)`. Hints speak of the first: `heard` is what is
     known of its sound, such as its beats, and its surprise is asked of the model.
 
     Raises:

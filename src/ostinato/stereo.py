@@ -1,0 +1,120 @@
+"""The stereo image of what a codec draws: the side turned against the mid, then leaning to where the original does.
+
+A codec that draws phases of its own draws much the same ones for mid and side. Added and taken away as they are, these
+would make the left loud and the right quiet, whatever the original was. Turned by a quarter the side is as loud on
+the left as on the right: how wide the sound is stays. Which way it leans is measured in the original, band by band.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Complex, Float
+from torch import Tensor
+
+from .dsp import left_right, mid_side
+from .image import BANDS, CORE, HOP, SILENT, SIZE, band_of, joined, spectra_of
+from .level import opened
+from .types import Audio, SignalStream
+from .windows import windows
+
+STEP = 0.25  # seconds from look to look
+LOOKS, FRAMES = 5, 21  # that a share is taken over, about a second
+CONTEXT = 8 * SIZE
+LOUDEST = 2.0  # times that what the mid does not explain may become louder
+
+Lean = Float[Tensor, "time band"]
+Sides = Float[Tensor, "side sample"]
+Spectra = Complex[Tensor, "2 frame bin"]
+Sums = Float[Tensor, "3 frame band"]
+
+
+def turned(waves: SignalStream) -> Iterator[Float[Tensor, "_ _"]]:
+    """Mid and side in pieces, the side a quarter turn late; a mid alone is left as it is."""
+    for window, real in windows(waves, CORE, SIZE):
+        sides = window[:, SIZE : SIZE + real]
+        if len(window) > 1:
+            sides = torch.stack([sides[0], joined(-1j * spectra_of(window[1]))[SIZE : SIZE + real]])
+        yield sides
+
+
+def turned_circle(sides: Sides) -> Sides:
+    """`turned` for a sound that goes round."""
+    if len(sides) == 1:
+        return sides
+    return torch.stack([sides[0], torch.fft.irfft(-1j * torch.fft.rfft(sides[1]), n=sides.shape[1])])
+
+
+def lean(pieces: Iterable[Audio]) -> Lean:
+    """Which way a stereo sound leans in each band, four times a second: the share of the mid that is in the side.
+
+    1 is all left, -1 all right.
+    """
+    rate, waves = opened(pieces)
+    step = round(STEP * rate)
+    looks = [
+        _sums(torch.fft.rfft(mid_side(window) * torch.hann_window(window.shape[1]))[:, None], window.shape[1], rate)
+        for window, _ in windows(waves, step, step // 2)
+    ]
+    return _share(_smooth(torch.cat(looks, 1), LOOKS))
+
+
+def lean_circle(audio: Audio) -> Lean:
+    """`lean` of a sound that goes round: one for all of it, wherever it was cut open."""
+    return _share(_sums(torch.fft.rfft(mid_side(audio.wave[0]))[:, None], audio.samples, audio.sample_rate))
+
+
+def leaning(pieces: Iterable[Audio], wanted: Lean, pace: float = 1.0) -> Iterator[Audio]:
+    """A stereo sound that leans as is wanted and is as wide as it was, piece by piece, however it was cut.
+
+    Args:
+        pieces: the sound.
+        wanted: as `lean` tells of the original.
+        pace: seconds of the original in a second of the sound.
+    """
+    rate, waves = opened(pieces)
+    for number, (window, real) in enumerate(windows(waves, CORE, CONTEXT)):
+        mid, side = mid_side(window)
+        spectra = torch.stack([spectra_of(mid), spectra_of(side)])
+        times = (number * CORE - CONTEXT + torch.arange(spectra.shape[1]) * HOP + SIZE / 2) / rate
+        place = (times * pace / STEP).long().clamp(0, len(wanted) - 1)
+        sums = _smooth(_sums(spectra, SIZE, rate), FRAMES)
+        side = joined(_placed(spectra, sums, wanted[place], SIZE, rate))
+        yield Audio(left_right(torch.stack([mid, side])[:, CONTEXT : CONTEXT + real])[None], rate)
+
+
+def leaning_circle(audio: Audio, wanted: Lean) -> Audio:
+    """`leaning` for a sound that goes round, all of it alike."""
+    sides, size, rate = mid_side(audio.wave[0]), audio.samples, audio.sample_rate
+    spectra = torch.fft.rfft(sides)[:, None]
+    side = torch.fft.irfft(_placed(spectra, _sums(spectra, size, rate), wanted, size, rate)[0], n=size)
+    return Audio(left_right(torch.stack([sides[0], side]))[None], rate)
+
+
+def _sums(spectra: Spectra, size: int, sample_rate: int) -> Sums:
+    """Energy of the mid, what mid and side have in common, and energy of the side, in bands."""
+    mid, side = spectra
+    each = torch.stack([mid.abs().square(), (side * mid.conj()).real, side.abs().square()])
+    band = band_of(each.shape[-1], size, sample_rate)
+    return torch.zeros(*each.shape[:2], BANDS).index_add_(2, band, each)
+
+
+def _smooth(sums: Sums, count: int) -> Sums:
+    """Means over so many frames around each, as an odd number; beyond the ends there is nothing."""
+    return F.avg_pool1d(sums.transpose(1, 2), count, 1, count // 2).transpose(1, 2)
+
+
+def _share(sums: Sums) -> Lean:
+    return (sums[1] / sums[0].clamp_min(SILENT)).clamp(-1, 1)
+
+
+def _placed(spectra: Spectra, sums: Sums, wanted: Lean, size: int, sample_rate: int) -> Complex[Tensor, "frame bin"]:
+    """The side's spectra with as much of the mid as is wanted; the rest of it takes what is left of its energy."""
+    mid, side = spectra
+    power, cross, other = sums
+    found = _share(sums)
+    rest = other - 2 * found * cross + found.square() * power
+    left = (other - wanted.square() * power).clamp_min(0)
+    loud = (left / rest.clamp_min(SILENT)).sqrt().clamp_max(LOUDEST)
+    band = band_of(spectra.shape[-1], size, sample_rate)
+    return wanted[:, band] * mid + loud[:, band] * (side - found[:, band] * mid)
