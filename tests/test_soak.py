@@ -30,9 +30,17 @@ def test_three_voices_over_osc_leave_nothing_behind(tiny_model: Path):
     states = found["states"]
     assert len(states) == 11
     assert states[-1]["requests"] > 0
+    assert 0 < states[-1]["slowest"] <= 60 * states[-1]["minutes"]
     assert all(one["requests"] <= other["requests"] for one, other in itertools.pairwise(states))
     assert max(each["results"] for each in states) <= 3 * 5
     assert states[-1]["handles"] <= states[0]["handles"] + 12
+
+
+def test_how_long_a_voice_of_one_s_own_waits_is_told(tiny_model: Path):
+    how = ["--voices", 1, "--seconds", 0.5, "--steps", 1, "--minutes", 0.05, "--json"]
+    state = json.loads(ran("bench", "unloop", "--model", tiny_model, *how))["states"][-1]
+    assert state["results"] <= 4
+    assert 0 < state["slowest"] < 60
 
 
 def test_the_latency_of_each_loop_is_told(tiny_model: Path):
@@ -108,13 +116,14 @@ def listening(card: Card, monkeypatch: pytest.MonkeyPatch, model: Path, out: Pat
 def test_live_hands_what_it_hears_around_the_ring_and_keeps_all_that_was_played(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    made, usual = list[object](), live.hop
+    held, usual = list[np.ndarray](), live.hop
 
-    def hop(*how: Any) -> Any:
-        if len(made) == 7:
+    def hop(pipeline: Any, ring: Ring, *how: Any) -> Any:
+        if len(held) == 7:
             raise KeyboardInterrupt
-        wave = usual(*how)
-        made.extend([] if wave is None else [wave])
+        before = ring.sound()
+        wave = usual(pipeline, ring, *how)
+        held.extend([] if wave is None else [before])
         return wave
 
     monkeypatch.setattr("ostinato.serve.live.hop", hop)
@@ -126,6 +135,7 @@ def test_live_hands_what_it_hears_around_the_ring_and_keeps_all_that_was_played(
     turns = ["channel 2, your turn in 2", "channel 3, your turn in 1", "channel 1, your turn"]
     turns += [f"channel {number}, your turn" for number in (2, 3, 1, 2)]
     assert done.stderr.splitlines() == ["heard you", *turns, "over"]
+    assert (held[0][1700:3900] == word[8100:10_300]).all()
     told = json.loads(done.stdout)
     played, rate = soundfile.read(told["path"], dtype="float32")
     assert (rate, played.shape[1], told["channels"]) == (8000, 3, 3)

@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import click
 
-from .cli_common import as_json, model_option, progress, show, table
+from .cli_common import as_json, from_flags, knob_flags, model_option, progress, show, table
 from .serve.limits import Limits
 from .serve.osc import check_parts
 from .serve.server import Place, open_desk
-from .serve.soak import latencies, soak
+from .serve.soak import Asks, latencies, soak
 
 LOOPS = (1.0, 2.0, 4.0, 8.0)
 
@@ -20,18 +21,26 @@ LOOPS = (1.0, 2.0, 4.0, 8.0)
 @click.command("unloop")
 @model_option
 @click.option("--minutes", type=click.FloatRange(min=0.05), default=20.0, show_default=True, help="How long.")
+@knob_flags(Asks)
 @as_json
-def unloop(model: str, minutes: float, as_json: bool) -> None:
-    """Ask for takes over OSC, back to back with three voices; tell what grows: memory, open files, results."""
+def unloop(model: str, minutes: float, as_json: bool, **flags: Any) -> None:
+    """Ask for takes over OSC, back to back; tell what grows: memory, open files, results, and how long answers take."""
     check_parts()
     with TemporaryDirectory() as folder, progress() as watch:
         sounds = Path(folder) / "audio"
         sounds.mkdir()
         with open_desk(Place(model=model, folder=str(Path(folder) / "kept")), Limits()) as desk:
-            states = soak(desk, sounds, minutes, watch)
-    rows = [("minutes", "requests", "MiB", "open files", "results")]
+            states = soak(desk, sounds, minutes, from_flags(Asks, flags), watch)
+    rows = [("minutes", "requests", "slowest", "MiB", "open files", "results")]
     rows += [
-        (f"{each.minutes:.1f}", str(each.requests), f"{each.mib:.0f}", str(each.handles), str(each.results))
+        (
+            f"{each.minutes:.1f}",
+            str(each.requests),
+            f"{each.slowest:.1f} s",
+            f"{each.mib:.0f}",
+            str(each.handles),
+            str(each.results),
+        )
         for each in states
     ]
     show({"states": [asdict(each) for each in states]}, table(rows, indent=""), json_wanted=as_json)

@@ -4,7 +4,8 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from ..config import config, knob
 from ..errors import MissingPartError, ServiceError
 from ..filling import Progress
 from ..speed import peak_mib
@@ -21,17 +23,31 @@ from .makers import Near
 from .osc import Door, Wire
 from .unloop import RATE
 
-VOICES = 3
-SOUND = 2.0
-ASKS = (3, 0.0, 0, 1000.0 * SOUND, 1, 0.15, 64, 4, 0, 8, 1.0, 0.0, 0.0, 1)
+
+@config
+class Asks:
+    """What is asked for over OSC."""
+
+    voices: int = knob("how many ask, each of them again once it is answered", default=3, low=1, high=16)
+    seconds: float = knob("how long a loop is", default=2.0, unit="s", low=0.1, high=20)
+    steps: int = knob("steps of each take", default=8, low=1, high=512)
+
+    @property
+    def sent(self) -> tuple[Any, ...]:
+        """The arguments of a request after its sound."""
+        return ("default", 3, 0.0, 0, 1000.0 * self.seconds, 1, 0.15, 64, 4, 0, self.steps, 1.0, 0.0, 0.0, 1)
 
 
 @dataclass(frozen=True)
 class State:
-    """What a process holds: its memory in MiB, its open files and sockets, and the results that are kept for it."""
+    """What a process holds: its memory in MiB, its open files and sockets, and the results that are kept for it.
+
+    `slowest` is how many seconds the request that waited longest has waited for its two takes, so far.
+    """
 
     minutes: float
     requests: int
+    slowest: float
     mib: float
     handles: int
     results: int
@@ -52,8 +68,8 @@ class Latency:
     of: int
 
 
-def soak(desk: Desk, folder: Path, minutes: float, watch: Progress) -> list[State]:
-    """Back-to-back requests of three voices over OSC, each of whose results is cleaned up as the patch does.
+def soak(desk: Desk, folder: Path, minutes: float, asks: Asks, watch: Progress) -> list[State]:
+    """Back-to-back requests of voices over OSC, each of whose results is cleaned up as the patch does.
 
     Returns:
         What the process held at eleven times, evenly apart, the last one not before a request was answered; the first
@@ -63,54 +79,68 @@ def soak(desk: Desk, folder: Path, minutes: float, watch: Progress) -> list[Stat
         ServiceError: a request ended with an error.
     """
     from pythonosc.osc_message import OscMessage
-    from pythonosc.osc_message_builder import build_msg
 
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as patch:
-        patch.bind(("127.0.0.1", 0))
-        patch.settimeout(1.0)
-        door = Door(Wire(port=0, reply_port=patch.getsockname()[1]), [folder], desk.store, Near(desk))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as port:
+        port.bind(("127.0.0.1", 0))
+        port.settimeout(1.0)
+        door = Door(Wire(port=0, reply_port=port.getsockname()[1]), [folder], desk.store, Near(desk))
         running = threading.Thread(target=door.run, daemon=True)
         running.start()
-
-        def send(address: str, *values: Any) -> None:
-            _ = patch.sendto(build_msg(address, list(values)).dgram, ("127.0.0.1", door.port))
-
-        def ask(number: int) -> None:
-            send("/process", number, "vampnet", str(sounds[number % VOICES]), "default", *ASKS)
-
-        sounds = [_loop(folder / f"{voice}in.wav", SOUND, voice) for voice in range(VOICES)]
-        states, began, answered = [], time.monotonic(), 0
+        patch = _Patch(port, door.port, asks, folder)
+        states, began = [], time.monotonic()
         due = [60 * minutes * (k + 1) / 11 for k in range(11)]
         try:
-            for number in range(VOICES):
-                ask(number + 1)
+            for number in range(asks.voices):
+                patch.ask(number + 1)
             while due:
-                answered += _answer(patch, OscMessage, send, ask)
+                with suppress(TimeoutError):
+                    patch.hear(OscMessage(port.recv(65536)))
                 passed = time.monotonic() - began
                 watch("minutes", int(passed // 60), round(minutes))
-                if passed >= due[0] and (answered or len(due) > 1):
+                if passed >= due[0] and (patch.answered or len(due) > 1):
                     _ = due.pop(0)
-                    states.append(State(passed / 60, answered, resident_mib(), handles(), _files(desk.store.files)))
+                    held = (resident_mib(), handles(), _files(desk.store.files))
+                    states.append(State(passed / 60, patch.answered, patch.slowest, *held))
         finally:
             door.close()
             running.join(10)
     return states
 
 
-def _answer(patch: socket.socket, read: Any, send: Callable[..., None], ask: Callable[[int], None]) -> int:
-    """Hear one message; what a result leads to. Returns how many results it was."""
-    try:
-        message = read(patch.recv(65536))
-    except TimeoutError:
-        return 0
-    if message.address == "/process-result":
-        for path in message.params[1:]:
-            send("/cleanup", path)
-        ask(message.params[0] + VOICES)
-        return 1
-    if message.address == "/error":
-        raise ServiceError(message.params[0])
-    return 0
+class _Patch:
+    """Asks for takes through a port, has results removed, and asks again; counts answers, and how long they took."""
+
+    def __init__(self, port: socket.socket, door: int, asks: Asks, folder: Path) -> None:
+        self._port, self._door, self._asks = port, door, asks
+        self._sounds = [_loop(folder / f"{voice}in.wav", asks.seconds, voice) for voice in range(asks.voices)]
+        self._asked: dict[int, float] = {}
+        self.answered, self.slowest = 0, 0.0
+
+    def ask(self, number: int) -> None:
+        """Ask for takes; the number says whose."""
+        self._asked[number] = time.monotonic()
+        self._send("/process", number, "vampnet", str(self._sounds[number % self._asks.voices]), *self._asks.sent)
+
+    def hear(self, message: Any) -> None:
+        """Do what a message leads to.
+
+        Raises:
+            ServiceError: it tells of an error.
+        """
+        if message.address == "/process-result":
+            number, *paths = message.params
+            for path in paths:
+                self._send("/cleanup", path)
+            self.answered += 1
+            self.slowest = max(self.slowest, time.monotonic() - self._asked.pop(number))
+            self.ask(number + self._asks.voices)
+        if message.address == "/error":
+            raise ServiceError(message.params[0])
+
+    def _send(self, address: str, *values: Any) -> None:
+        from pythonosc.osc_message_builder import build_msg
+
+        _ = self._port.sendto(build_msg(address, list(values)).dgram, ("127.0.0.1", self._door))
 
 
 async def latencies(desk: Desk, loops: Sequence[float], points: int, watch: Progress) -> list[Latency]:
