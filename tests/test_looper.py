@@ -2,6 +2,7 @@
 
 import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,6 +14,7 @@ from ostinato.hints.levels import Finer
 from ostinato.hints.places import Periodic
 from ostinato.prompts import Prompt
 from ostinato.serve.looper import MOST, PAGE, Settings, prompt_of
+from ostinato.takes import read_draft
 from ostinato.types import Grid
 from tests import sounds
 from tests.server import Server
@@ -44,6 +46,13 @@ def test_a_take_is_as_long_as_the_loop_to_the_sample_and_comes_with_its_mask(ser
     assert mask[:4, 1::5].all()
     assert mask[4:].all()
     assert about["steps"] >= 1
+
+
+def test_a_take_of_a_loop_goes_round(server: Server, tmp_path: Path):
+    (tmp_path / "take.wav").write_bytes(asked(server, sounds.file(seconds=0.5), deadline=1.0).content)
+    draft = read_draft(tmp_path / "take.wav")
+    assert draft is not None
+    assert draft.origin.circular
 
 
 def test_a_long_time_until_the_loop_point_is_not_spent_on_more_steps_than_help(server: Server):

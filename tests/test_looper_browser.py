@@ -171,6 +171,7 @@ def test_takes_are_swapped_in_at_loop_points_without_a_gap_and_undo_restores_the
     swaps = [k for k in range(1, len(plays)) if plays[k] not in (None, 0, plays[k - 1])]
     late = [np.flatnonzero(np.abs(passes[k] - passes[k - 1]) > 1e-5)[0] / rate for k in swaps]
     assert len(dry) == length
+    assert len({each.tobytes() for each in known}) == len(known)
     assert plays[0] == 0
     assert len(swaps) >= 3
     assert max(late) < 0.005
@@ -330,12 +331,51 @@ def test_what_is_captured_is_what_was_heard(page: Any):
     assert (wave == 0.25).all()
 
 
+def test_three_voices_change_at_the_same_loop_points(page: Any):
+    for voice in range(3):
+        load(page, 1.0, voice)
+        page.locator(".generate").nth(voice).click()
+    until(page, "looper.voices.every((voice) => voice.count >= 3)")
+    frames = page.evaluate(
+        "looper.voices.flatMap((voice) => [...voice.nodes.values()].slice(1).map((node) => node.frame))"
+    )
+    length, origin = page.evaluate("[looper.engine.length, looper.engine.origin]")
+    assert [(frame - origin) % length for frame in frames] == [0] * len(frames)
+
+
+DROP = """() => {
+  const file = new File([looper.wave], "loop.wav", { type: "audio/wav" });
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(file);
+  document.querySelector(".voice").dispatchEvent(new DragEvent("drop", { dataTransfer, cancelable: true }));
+}"""
+
+
+def test_a_sound_that_is_dropped_on_a_voice_is_its_loop_and_what_is_no_sound_is_told(page: Any):
+    page.evaluate("(wave) => { looper.wave = Uint8Array.from(atob(wave), (letter) => letter.charCodeAt(0)); }", WAVE)
+    page.evaluate(DROP)
+    until(page, "looper.voices[0].node !== null")
+    assert (samples(page, "looper.voices[0].node.dry[0]") == 0.25).all()
+    page.evaluate("looper.wave = 'nonsense'")
+    page.evaluate(DROP)
+    until(page, "document.getElementById('told').textContent.includes('no sound that this browser reads')")
+
+
+WAVE = base64.b64encode(even(0.5, 0.25)).decode()
+DEVICE = """() => {
+  looper.device = {};
+  navigator.requestMIDIAccess = async () => ({ inputs: new Map([["a", looper.device]]) });
+}"""
 CLOCK = """(bpm) => {
-  for (let k = 0; k <= 96; k++) looper.midi.hear([0xf8], 1000 + (k * 60000) / (24 * bpm) + (k % 2));
+  const tick = (k) => ({ data: [0xf8], timeStamp: 1000 + (k * 60000) / (24 * bpm) + (k % 2) });
+  for (let k = 0; k <= 96; k++) looper.device.onmidimessage(tick(k));
 }"""
 
 
 def test_a_sequencer_s_clock_sets_the_tempo_and_the_beats_and_starts_and_stops(page: Any):
+    page.evaluate(DEVICE)
+    page.locator("#midi").click()
+    until(page, "document.getElementById('told').textContent.includes('with 1 device')")
     page.evaluate(CLOCK, 137.5)
     assert page.locator("#bpm").input_value() == "137.5"
     page.locator("#timed").check()

@@ -50,11 +50,14 @@ def quieter(queries: list[Any]) -> Maker:
 
 
 @contextmanager
-def running(folder: Path, door: int, listen: int, *orders: str) -> Iterator["subprocess.Popen[str]"]:
-    """Pd with the patch, told these orders once it has begun."""
+def running(
+    folder: Path, door: int, listen: int, *orders: str, beside: Path | None = None
+) -> Iterator["subprocess.Popen[str]"]:
+    """Pd with the patch, and another one `beside` it, told these orders once it has begun."""
     places = f"unloop-listen {listen}; unloop-connect 127.0.0.1 {door}; unloop-folder symbol {folder}"
     sent = "; ".join([places, "pd dsp 1", *orders])
     how = ["-nogui", "-noaudio", "-noprefs", "-stderr", "-open", str(PATCH), "-send", sent]
+    how += [] if beside is None else ["-open", str(beside)]
     process = subprocess.Popen([str(PD), *how], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         yield process
@@ -108,6 +111,41 @@ def test_the_patch_asks_for_takes_plays_them_in_turn_and_asks_again(folder: Path
     assert all(one != other for one, other in itertools.pairwise(turns))
     assert not any("error" in line.lower() for line in said), said
     assert len(left) <= 4  # those of requests that it has not heard the end of
+
+
+HAND = """#N canvas 0 0 300 300 10;
+#X obj 9 9 loadbang;
+#X obj 9 39 delay 500;
+#X msg 99 69 \\; unloop-record 1;
+#X obj 9 99 delay 700;
+#X msg 99 129 \\; unloop-record 0;
+#X obj 9 159 delay 300;
+#X msg 9 189 \\; unloop-generate 1;
+#X connect 0 0 1 0;
+#X connect 1 0 2 0;
+#X connect 1 0 3 0;
+#X connect 3 0 4 0;
+#X connect 3 0 5 0;
+#X connect 5 0 6 0;
+"""
+
+
+def test_a_recording_is_a_loop_as_long_as_it_lasted(folder: Path, tmp_path: Path):
+    queries: list[Any] = []
+    listen = free_port()
+    (tmp_path / "hand.pd").write_text(HAND, encoding="utf-8")
+    with Store(tmp_path / "kept") as store:
+        door = Door(Wire(port=0, reply_port=listen), [folder], store, quieter(queries))
+        thread = threading.Thread(target=door.run)
+        thread.start()
+        try:
+            with running(folder, door.port, listen, beside=tmp_path / "hand.pd"):
+                until(lambda: queries)
+        finally:
+            door.close()
+            thread.join(10)
+    assert queries[0].seconds == pytest.approx(0.7, abs=0.05)
+    assert soundfile.info(folder / "unloop-in.wav").duration == pytest.approx(0.7, abs=0.06)
 
 
 def boxes(patch: Path) -> list[tuple[str, range, range]]:

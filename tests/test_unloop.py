@@ -205,15 +205,40 @@ def test_every_error_is_said_and_ends_the_request(patch: Patch, folder: Path, tm
     assert "periodic_p must be a number" in failing(patch, 16)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_an_error_of_the_model_and_one_that_should_not_happen_are_said(desk: Desk, folder: Path):
     def broken(loop: Path, query: Any, tell: Any) -> tuple[Path, Path]:
-        raise ServiceError("the server is\non fire")
+        if query.number == 3:
+            raise ServiceError("the server is\non fire")
+        raise ZeroDivisionError("oh")
 
     before = set(desk.store.files.iterdir())
     with opened(folder, desk.store, broken) as patch:
         patch.process(3, saved(folder))
         assert failing(patch, 3) == "the server is on fire"
+        patch.process(4, saved(folder))
+        assert failing(patch, 4) == "this should not happen: ZeroDivisionError: oh"
     assert set(desk.store.files.iterdir()) == before
+
+
+def test_more_requests_than_are_answered_at_once_are_refused(desk: Desk, folder: Path):
+    over = threading.Event()
+
+    def make(loop: Path, query: Any, tell: Any) -> tuple[Path, Path]:
+        assert over.wait(30)
+        return loop, loop
+
+    with opened(folder, desk.store, make) as patch:
+        sound = saved(folder, 0.2)
+        for number in range(1, 18):
+            patch.process(number, sound)
+        assert failing(patch, 17) == "16 requests are being answered already; let one of them finish first"
+        over.set()
+        assert {patch.hear("/process-result")[0] for _ in range(16)} == set(range(1, 17))
+
+
+def test_only_this_machine_is_heard_unless_another_address_is_named():
+    assert (Wire().host, Wire().port, Wire().reply_host, Wire().reply_port) == ("127.0.0.1", 8001, "127.0.0.1", 8003)
 
 
 def test_sounds_outside_the_named_folders_are_not_read(patch: Patch, folder: Path, tmp_path: Path):
