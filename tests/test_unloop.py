@@ -93,7 +93,7 @@ def slow(seconds: float) -> Maker:
 
 
 def test_a_heartbeat_is_answered_at_once_also_while_a_job_runs(patch: Patch, folder: Path):
-    patch.process(7, saved(folder), steps=64, feedback=4)
+    patch.process(7, saved(folder), steps=64)
     _ = patch.hear("/progress", 7)
     for _ in range(5):
         began = time.monotonic()
