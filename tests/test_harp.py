@@ -8,17 +8,24 @@ import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pyloudnorm
 import pytest
 
+from ostinato.config import plain
+from ostinato.pipeline import COARSE, FINE
+from ostinato.prompts import Prompt, preset
+from ostinato.serve.harp import client_of
+from ostinato.takes import read_draft
 from tests import sounds
 from tests.harp_client import Client, Refused, forwarded
-from tests.server import Server
+from tests.server import Server, started
 
 GENERATIONS = ("2.2", "3.0", "3.1", "later")
 QUICK = {"steps": 2}
 LONG = {"steps": 128, "feedback": 64}
+MINUTES = 150.0
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +48,9 @@ def test_h1_h2_controls_are_there_at_once_even_while_a_take_is_made(server: Serv
     found = Client(server.url).start("controls", [])
     assert found
     assert time.monotonic() - began < 2
-    [text] = [line for line in Client(server.url).lines("controls", found) if line.startswith("data: [")]
+    lines = list(Client(server.url).lines("controls", found))
+    text = lines[lines.index("event: complete") + 1]
+    assert text.startswith("data: [")
     assert len(json.loads(text.removeprefix("data: "))) == 1
     assert time.monotonic() - began < 5
     _ = busy.call("cancel", [])
@@ -52,7 +61,9 @@ def test_h1_h2_controls_are_there_at_once_even_while_a_take_is_made(server: Serv
 def test_h3_h4_h5_the_payload_is_one_that_every_generation_loads(server: Server):
     told = Client(server.url).controls()
     assert all(isinstance(told["card"][key], str) for key in ("name", "description", "author"))
-    assert isinstance(told["card"]["tags"], list)
+    assert all(
+        isinstance(each, list) for each in (told["card"]["tags"], told["inputs"], told["outputs"], told["ctrls"])
+    )
     kinds = {"audio_track", "midi_track", "slider", "text_box", "toggle", "dropdown", "number_box"}
     assert {each["type"] for each in told["inputs"]} <= kinds
     assert {each["type"] for each in told["outputs"]} <= {"audio_track", "midi_track", "json"}
@@ -75,17 +86,36 @@ def test_h26_the_older_dialect_has_the_same_controls_in_the_same_order(server: S
     assert told["ctrls"][1:] == [{k: v for k, v in each.items() if k not in dropped} for each in newer]
 
 
-def test_h6_ends_of_sliders_as_32_bit_floats_are_taken(server: Server, wav: str):
+@pytest.mark.parametrize("end", ["minimum", "maximum", "value"])
+def test_h6_ends_of_sliders_as_32_bit_floats_are_taken(server: Server, end: str):
     client = Client(server.url)
-    told = client.controls()["inputs"]
-    for end in ("minimum", "maximum"):
-        sent: list[Any] = [{"path": wav, "meta": {"_type": "gradio.FileData"}}]
-        for each in told[1:]:
-            calm = each["label"] in ("feedback", "steps", "vary from (s)")
-            value = each["value"] if each["type"] != "slider" else float(np.float32(each["minimum" if calm else end]))
-            sent.append(value)
-        take, _ = client.call("process", sent)
+    track: dict[str, Any] = {
+        "path": client.upload("x.wav", sounds.file(seconds=0.1)),
+        "meta": {"_type": "gradio.FileData"},
+    }
+    sliders = [each for each in client.controls()["inputs"] if each["type"] == "slider"]
+    long = {"steps", "feedback"}
+    for alone in (None, *long):
+        sent = client.request(None)
+        for each in sliders:
+            calm = each["label"] in long and each["label"] != alone
+            sent[_place(client, each["label"])] = float(np.float32(each["minimum" if calm else end]))
+        take, _ = client.call("process", [track, *sent[1:]])
         assert client.fetch(take)
+
+
+def _place(client: Client, label: str) -> int:
+    return [each["label"] for each in client.controls()["inputs"]].index(label)
+
+
+def test_a_take_of_what_harp_shows_at_first_is_one_of_the_usual_settings(server: Server, wav: str, tmp_path: Path):
+    client, take = Client(server.url), tmp_path / "take.wav"
+    _ = take.write_bytes(client.process(wav)[0])
+    draft = read_draft(take)
+    assert draft is not None
+    for stage, usual in (("coarse", COARSE), ("fine", FINE)):
+        assert draft.settings[stage] == {"name": "confidence", **plain(usual)}
+    assert Prompt.load(draft.settings["prompt"]) == preset("medium variation")
 
 
 @pytest.mark.parametrize(
@@ -101,7 +131,14 @@ def test_h7_h12_files_come_in_as_midi_under_any_name(server: Server, name: str, 
 
 @pytest.mark.parametrize(
     ("rate", "channels", "subtype", "seconds"),
-    [(44100, 2, "PCM_24", 0.2), (48000, 1, "FLOAT", 0.5), (96000, 2, "PCM_16", 0.3)],
+    [
+        (44100, 1, "PCM_16", 0.3),
+        (44100, 2, "PCM_24", 0.2),
+        (48000, 1, "FLOAT", 0.5),
+        (48000, 2, "PCM_16", 0.2),
+        (96000, 1, "PCM_24", 0.2),
+        (96000, 2, "FLOAT", 0.3),
+    ],
 )
 def test_h9_h12_takes_have_the_length_rate_and_channels_of_the_input(
     server: Server, rate: int, channels: int, subtype: str, seconds: float
@@ -126,6 +163,7 @@ def test_h7_thirty_megabytes_come_in_after_a_100_continue(server: Server, tmp_pa
     command = ["curl", "-s", "-H", "Expect: 100-continue", "-H", "Authorization: Bearer abc"]
     form = ["-F", f"files=@{big};type=audio/midi", f"{server.url}/gradio_api/upload"]
     found = json.loads(subprocess.run([*command, *form], capture_output=True, check=True, timeout=60).stdout)
+    assert len(found) == 1
     assert Path(found[0]).stat().st_size == big.stat().st_size
 
 
@@ -209,6 +247,12 @@ def test_h16_cancel_by_another_client_stops_nothing(server: Server, wav: str):
     assert ours.fetch(take)
 
 
+def test_h16_clients_that_do_not_say_who_they_are_share_a_name_on_this_machine_alone():
+    assert client_of({}, "127.0.0.1", "a") == client_of({}, "::1", "b")
+    assert client_of({}, "192.168.1.5", "a") != client_of({}, "192.168.1.5", "b")
+    assert client_of({"x-harp-client": "tab"}, "127.0.0.1", "a") not in (client_of({}, "127.0.0.1", "a"), "")
+
+
 def test_h17_cancel_with_nothing_to_cancel_is_complete(server: Server):
     assert Client(server.url).call("cancel", []) == []
 
@@ -251,16 +295,20 @@ def test_h20_h21_a_waiting_stream_is_padded_and_says_nothing_that_ends_it(server
 
 
 @pytest.mark.slow
-def test_h20_a_job_of_minutes_reaches_a_client_that_gives_up_after_two_silent_ones(server: Server):
-    client = Client(server.url)
-    path = client.upload("long.wav", sounds.file(seconds=30))
-    event, began = begin_long(client, path, server), time.monotonic()
-    patience = ["--speed-limit", "100", "--speed-time", "120"]
-    command = ["curl", "-sS", "-N", *patience, client.url(f"call/process/{event}")]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    seconds, (early, _, last) = time.monotonic() - began, done.stdout.partition("event: complete")
+def test_h20_a_job_of_minutes_reaches_a_client_that_gives_up_after_two_silent_ones(tiny_model: Path, tmp_path: Path):
+    with started(tiny_model, tmp_path / "serve", log=tmp_path / "said") as server:
+        first, client = (Client(server.url, headers={"x-harp-client": name}) for name in ("first", "second"))
+        path = client.upload("long.wav", sounds.file(seconds=60))
+        _ = begin_long(first, path, server)
+        event, began = client.start("process", client.request(path, **QUICK)), time.monotonic()
+        turn = threading.Timer(MINUTES, first.call, ("cancel", []))
+        turn.start()
+        patience = ["--speed-limit", "100", "--speed-time", "120"]
+        command = ["curl", "-sS", "-N", *patience, client.url(f"call/process/{event}")]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        seconds, (early, _, last) = time.monotonic() - began, done.stdout.partition("event: complete")
     print(f"{seconds:.0f} s, {len(early)} bytes before the result")  # noqa: T201
-    assert seconds > 120
+    assert seconds > MINUTES
     assert "url" in last
     assert not any(word in early.lower() for word in ("complete", "error"))
 
@@ -282,6 +330,18 @@ def test_h22_urls_lead_back_through_a_forwarded_port(server: Server, wav: str):
         assert take["url"].startswith(base)
         assert client.fetch(take)
         listener.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize("prefix", ["/vampnet", "one/two/"])
+def test_h22_a_path_before_all_addresses_is_kept(tiny_model: Path, tmp_path: Path, prefix: str):
+    with started(tiny_model, tmp_path / "serve", "--prefix", prefix, log=tmp_path / "said") as server:
+        client = Client(f"{server.url}/{prefix.strip('/')}")
+        path = client.upload("x.wav", sounds.file(seconds=0.2))
+        take, _ = client.call("process", client.request(path, **QUICK))
+        assert take["url"].startswith(f"{client.base}/gradio_api/file=")
+        assert client.fetch(take)
+        assert f"{server.url}/{prefix.strip('/')} " in server.said()
+        assert httpx.get(f"{client.base}/gradio_api/file=/etc/passwd").status_code == 403
 
 
 def test_h23_two_clients_at_once_get_their_own_results(server: Server):
@@ -325,6 +385,14 @@ def test_part_of_a_region_is_varied_and_the_rest_stays_sample_for_sample(server:
     assert len(changed)
     assert changed.min() > 0.48
     assert changed.max() < 1.02
+
+
+def test_a_range_after_the_clip_means_all_of_it_and_says_so(server: Server, wav: str):
+    client = Client(server.url)
+    asked = {**QUICK, "seed": 4}
+    take, labels = client.process(wav, **asked, **{"vary_from_(s)": 600.0})
+    assert "all of it was varied" in labels["labels"][0]["description"]
+    assert take == client.process(wav, **asked)[0]
 
 
 def test_an_empty_range_is_refused_in_plain_words(server: Server, wav: str):

@@ -48,8 +48,8 @@ HELD = 60.0  # seconds of a take that are held in memory rather than made twice,
 MOVED = 12.0  # dB at most by which what is made is brought to the loudness of the original
 LEVELLINGS, LEVEL = 6, 0.05  # tries to bring a limited sound to a loudness, and LU that are near enough
 # chosen by `bench steps` on validation music: docs/steps.md
-COARSE: Sampler = Confidence(temperature=0.85)
-FINE: Sampler = Confidence(steps=2, temperature=0.7)
+COARSE = Confidence(temperature=0.85)
+FINE = Confidence(steps=2, temperature=0.7)
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ class Guard:
         pad_seconds: time between comments.
         left: told the event whose result a client no longer waits for.
         over: told the event whose stream has ended, by whatever.
+        prefix: a path that may stand before all others, and is taken away.
     """
 
     def __init__(
@@ -50,13 +51,17 @@ class Guard:
         pad_seconds: float = PAD_SECONDS,
         left: Callable[[str], object] = len,
         over: Callable[[str], object] = len,
+        prefix: str = "",
     ) -> None:
-        self._app, self._store, self._largest, self._local = app, store, largest, local
+        self._app, self._store, self._largest, self._local, self._prefix = app, store, largest, local, prefix
         self._pad_seconds, self._left, self._over = pad_seconds, left, over
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
+        path = scope["path"]
+        if self._prefix and f"{path}/".startswith(f"{self._prefix}/"):
+            scope = {**scope, "path": path.removeprefix(self._prefix) or "/"}
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         refusal = self._refusal(scope, headers)
         if refusal is not None:

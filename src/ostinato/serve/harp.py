@@ -5,23 +5,23 @@ missing key or a null makes one of them stop, crash or mistake one control for a
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from .. import audiofile
 from ..cli_common import prompt_flags
-from ..config import defaults, knobs
+from ..config import knobs
 from ..errors import PromptError
 from ..hints import Hint
 from ..hints.beats import OnBeats
 from ..hints.onsets import Onsets
 from ..hints.places import Inpaint, Periodic, Prefix, Random, Suffix
+from ..pipeline import COARSE
 from ..prompts import Prompt, preset, presets
-from ..sampling import Confidence
 from .desk import Desk, done
 from .prompting import masked, number
-from .workshop import Made, Order, Way
+from .workshop import USUAL, Made, Order, Way
 
 DIALLED = "as dialled"
 HEADER = "x-harp-client"
@@ -63,13 +63,11 @@ class Control:
         return bool(sent) if self.kind == "toggle" else str(sent or self.usual)
 
 
-def dial(
-    label: str, cls: type, name: str, usual: Any, high: float, *, low: float | None = None, step: float = 1
-) -> Control:
-    """A slider for a knob of ours, within bounds that 32-bit floats hold exactly."""
-    about = knobs(cls)[name]
+def dial(label: str, of: Any, name: str, high: float, *, low: float | None = None, step: float = 1) -> Control:
+    """A slider for a knob of ours, at its place in the settings `of`, within bounds that 32-bit floats hold exactly."""
+    about = knobs(type(of))[name]
     unit = f" ({about.unit})" if about.unit else ""
-    return Control(label, f"{about.help}{unit}", usual, about.low or 0 if low is None else low, high, step)
+    return Control(label, f"{about.help}{unit}", getattr(of, name), about.low or 0 if low is None else low, high, step)
 
 
 def controls_of(desk: Desk) -> dict[str, Control]:
@@ -79,24 +77,24 @@ def controls_of(desk: Desk) -> dict[str, Control]:
         "preset": Control(
             "prompt", "what stays of the input; or as dialled below", DIALLED, choices=(DIALLED, *presets)
         ),
-        "period": dial("periodic prompt", Periodic, "period", 7, 128, low=0),
-        "width": dial("periodic width", Periodic, "width", 1, 32),
+        "period": dial("periodic prompt", Periodic(), "period", 128, low=0),
+        "width": dial("periodic width", Periodic(), "width", 32),
         "codebooks": Control(
             "compression prompt", "coarsest codebooks that are kept where a frame is", min(4, codebooks), 1, codebooks
         ),
-        "dropout": dial("mask dropout", Random, "share", 0.0, 1, step=0.01),
-        "onset_ms": dial("onset mask width (ms)", Onsets, "after", 0, 400),
-        "beat_ms": dial("beat mask width (ms)", OnBeats, "after", 0, 400),
-        "start": dial("vary from (s)", Inpaint, "start", 0.0, seconds, step=0.01),
+        "dropout": dial("mask dropout", Random(share=0.0), "share", 1, step=0.01),
+        "onset_ms": dial("onset mask width (ms)", Onsets(after=0.0), "after", 400),
+        "beat_ms": dial("beat mask width (ms)", OnBeats(after=0.0), "after", 400),
+        "start": dial("vary from (s)", Inpaint(), "start", seconds, step=0.01),
         "end": Control("vary until (s)", "end of the range; 0 is the end of the clip", 0.0, 0, seconds, 0.01),
-        "temperature": dial("temperature", Confidence, "temperature", 1.0, 4, step=0.01),
-        "steps": dial("steps", Confidence, "steps", defaults(Confidence)["steps"], 128, low=1),
-        "top_p": dial("top p", Confidence, "top_p", 1.0, 1, step=0.01),
-        "typical": dial("typical mass", Confidence, "typical", 1.0, 1, step=0.01),
-        "feedback": dial("feedback", Way, "feedback", 1, 64, low=1),
+        "temperature": dial("temperature", COARSE, "temperature", 4, step=0.01),
+        "steps": dial("steps", COARSE, "steps", 128, low=1),
+        "top_p": dial("top p", COARSE, "top_p", 1, step=0.01),
+        "typical": dial("typical mass", COARSE, "typical", 1, step=0.01),
+        "feedback": dial("feedback", USUAL, "feedback", 64, low=1),
         "seed": Control("seed", "another seed, another take; 0 draws one", 0, 0, 32767),
-        "loop": Control("loop", knobs(Way)["loop"].help, False),
-        "level": Control("match loudness", knobs(Way)["level"].help, True),
+        "loop": Control("loop", knobs(Way)["loop"].help, USUAL.loop),
+        "level": Control("match loudness", knobs(Way)["level"].help, USUAL.level),
         "model": Control(
             "model", "another model, another taste", desk.workshop.models[0], choices=tuple(desk.workshop.models)
         ),
@@ -152,20 +150,25 @@ async def process(
     Raises:
         OstinatoError: what is asked for cannot be made.
     """
-    wanted = order(desk, await desk.admit(sound), sent)
+    values = read(desk, sent)
+    wanted = order(desk, await desk.admit(sound), values)
     made = (await done(desk.order(client, wanted, event)))[0]
-    return made.path, labels(desk, made, wanted.model)
+    return made.path, labels(desk, made, values)
 
 
-def order(desk: Desk, sound: Path, sent: Sequence[Any]) -> Order:
-    """The order that HARP's values mean, one for each control; those that are missing are at their usual place.
+def read(desk: Desk, sent: Sequence[Any]) -> dict[str, Any]:
+    """HARP's values by the names of their controls, one for each; those that are missing are at their usual place."""
+    shown = controls_of(desk)
+    given = [*sent, *[None] * len(shown)]
+    return {name: control.read(value) for (name, control), value in zip(shown.items(), given, strict=False)}
+
+
+def order(desk: Desk, sound: Path, values: Mapping[str, Any]) -> Order:
+    """The order that the values of the controls mean.
 
     Raises:
         PromptError: the range to vary is empty.
     """
-    shown = controls_of(desk)
-    given = [*sent, *[None] * len(shown)]
-    values = {name: control.read(value) for (name, control), value in zip(shown.items(), given, strict=False)}
     grid, seed = desk.workshop.main.grid, values["seed"]
     dials = ("period", "width", "codebooks", "dropout", "onset_ms", "beat_ms")
     dialled = values["preset"] in ("", DIALLED)
@@ -174,17 +177,21 @@ def order(desk: Desk, sound: Path, sent: Sequence[Any]) -> Order:
         masked(grid, seed=seed, **{name: values[name] for name in dials}) if dialled else preset(values["preset"]),
         Way(**{name: values[name] for name in ("seed", "feedback", "loop", "level")}),
         model=values["model"],
-        coarse=Confidence(**{name: values[name] for name in ("temperature", "steps", "top_p", "typical")}),
+        coarse=replace(COARSE, **{name: values[name] for name in ("temperature", "steps", "top_p", "typical")}),
         lock=_outside(values["start"], values["end"], audiofile.info(sound).seconds),
         surprise=True,
     )
 
 
-def labels(desk: Desk, made: Made, asked: str) -> dict[str, Any]:
+def labels(desk: Desk, made: Made, values: Mapping[str, Any]) -> dict[str, Any]:
     """What HARP draws over the take: how it was made at its start, and what surprises the model."""
     settings, draft = made.draft.settings, made.draft
+    asked, notes = values["model"], ""
     model = desk.workshop.pipeline(asked).name
-    notes = "" if desk.workshop.known(asked) else f"; there is no model '{asked[:40]}' here, so {model} was used"
+    if not desk.workshop.known(asked):
+        notes += f"; there is no model '{asked[:40]}' here, so {model} was used"
+    if values["start"] >= draft.origin.seconds:
+        notes += "; the clip ends before 'vary from', so all of it was varied"
     words = " ".join(prompt_flags(Prompt.load(settings["prompt"])))
     steps = f"{settings['coarse'].get('steps')} steps at temperature {settings['coarse'].get('temperature'):g}"
     first = _label(0.0, f"seed {draft.seed}", f"{words}; {steps}; model {model}{notes}", GOLD)
@@ -207,7 +214,12 @@ def _label(time: float, label: str, description: str, colour: tuple[int, int, in
 
 
 def _outside(start: float, end: float, seconds: float) -> tuple[Hint, ...]:
-    """Hints that speak of all that is outside a range; an end of 0 is that of the clip."""
+    """Hints that speak of all that is outside a range; an end of 0 is that of the clip.
+
+    A range that begins after the clip is none.
+    """
+    if start >= seconds:
+        return ()
     end = min(end, seconds) if end > 0 else seconds
     if start >= end:
         raise PromptError(f"'vary from' must be before 'vary until' ({end:g} s), got {start:g} s")

@@ -33,7 +33,13 @@ class Place:
     port: int = knob("port to listen at; 0 takes a free one", default=7860, low=0, high=65535)
     model: str = knob("the usual model: a name or a folder", default="default")
     folder: str = knob("where files are kept while it runs; nothing means the user's folder", default="")
+    prefix: str = knob("path before all addresses, where a proxy in front of it has one, such as /loops", default="")
     pad: float = knob("time between signs of life on a program's stream", default=10.0, unit="s", low=0.1, high=60)
+
+    @property
+    def path(self) -> str:
+        """The prefix, with a slash before it and none after it."""
+        return f"/{self.prefix.strip('/')}" if self.prefix.strip("/") else ""
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,7 @@ def application(desk: Desk, place: Place) -> Any:
     """The guarded ASGI application: Gradio's pages and endpoints, all of whose files lie in the desk's store."""
     os.environ["GRADIO_TEMP_DIR"] = str(desk.store.files)
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "1"  # of its own list of all calls, which nobody reads
     tempfile.tempdir = str(desk.store.arriving)
     import gradio as gr
     from fastapi import FastAPI
@@ -86,6 +93,7 @@ def application(desk: Desk, place: Place) -> Any:
         outer,
         blocks,
         path="/",
+        root_path=place.path,
         server_name=place.host,
         server_port=place.port,
         show_error=True,
@@ -98,8 +106,8 @@ def application(desk: Desk, place: Place) -> Any:
     )
     blocks.has_launched = True  # only then Gradio checks that what it is sent was uploaded to it
     local, largest = place.host in LOCAL, desk.limits.bytes
-    over = partial(forget, blocks)
-    return Guard(app, desk.store, largest=largest, local=local, pad_seconds=place.pad, left=desk.left, over=over)
+    told = {"left": desk.left, "over": partial(forget, blocks)}
+    return Guard(app, desk.store, largest=largest, local=local, pad_seconds=place.pad, prefix=place.path, **told)
 
 
 def forget(blocks: Any, event: str) -> None:
@@ -153,6 +161,7 @@ def built(place: Place, limits: Limits | None = None) -> Iterator[tuple[Any, soc
             settings = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE)
             shown = "127.0.0.1" if place.host in ("0.0.0.0", "127.0.0.1") else place.host
             host = f"[{shown}]" if ":" in shown else shown
-            yield uvicorn.Server(settings), port, Running(f"http://{host}:{port.getsockname()[1]}", desk)
+            url = f"http://{host}:{port.getsockname()[1]}{place.path}"
+            yield uvicorn.Server(settings), port, Running(url, desk)
         finally:
             tempfile.tempdir = usual
