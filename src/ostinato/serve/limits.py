@@ -56,7 +56,7 @@ def admit(upload: str | Path | None, store: Store, room: Path, limits: Limits) -
     try:
         facts = _checked(source, limits)
     except OstinatoError as error:
-        raise AudioError(str(error).replace(str(source), plain_name(source.name))) from None
+        raise by_name(error, source) from None
     target = room / (plain_stem(source.name) + SUFFIXES[facts.format])
     if target.exists():
         if target.samefile(source):
@@ -78,6 +78,11 @@ def _checked(source: Path, limits: Limits) -> audiofile.Facts:
     for _ in audiofile.blocks(source):
         pass
     return facts
+
+
+def by_name(error: OstinatoError, source: Path) -> AudioError:
+    """An error about a file, without the folder that it lies in."""
+    return AudioError(str(error).replace(str(source), plain_name(source.name)))
 
 
 def plain_stem(name: str) -> str:

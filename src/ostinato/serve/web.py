@@ -96,7 +96,13 @@ def _drawn(desk: Desk) -> Widgets:
 
 def _draw_left(desk: Desk, parts: Widgets) -> None:
     parts.sound = sealed(
-        gr.Audio(sources=["upload", "microphone"], type="filepath", label="Sound", elem_id="ost-sound")
+        gr.Audio(
+            sources=["upload", "microphone"],
+            buttons=["download"],
+            type="filepath",
+            label="Sound",
+            elem_id="ost-sound",
+        )
     )
     names = [(f"{name}: {preset_help[name]}", name) for name in presets]
     parts.preset = gr.Dropdown(names, value=USUAL, label="What stays", elem_id="ost-preset")

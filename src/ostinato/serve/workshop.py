@@ -30,6 +30,7 @@ from ..sampling import Sampler
 from ..surprise import by_frame
 from ..takes import read_draft, usual_loudness
 from ..types import Audio, Beats
+from .limits import by_name
 
 OTHERS = 2
 PEAKS, SMOOTH, APART = 5, 0.1, 0.5
@@ -161,11 +162,14 @@ class Workshop:
         Raises:
             OstinatoError: it is no such file, damaged, too long, or of a model that is not here.
         """
-        with OstReader(source) as reader:
-            name, seconds = reader.header.model, reader.header.seconds
-        if seconds > longest:
-            raise AudioError(f"{source.name} lasts {seconds:.0f} s; at most {longest:g} s are taken here")
-        _ = expand(self.pipeline(name), source, target, watch=watch)
+        try:
+            with OstReader(source) as reader:
+                name, seconds = reader.header.model, reader.header.seconds
+            if seconds > longest:
+                raise AudioError(f"{source} lasts {seconds:.0f} s; at most {longest:g} s are taken here")
+            _ = expand(self.pipeline(name), source, target, watch=watch)
+        except AudioError as error:
+            raise by_name(error, source) from None
 
     def job(self, order: Order) -> Job:
         """The job of an order, once its prompt is known to fit its sound.
