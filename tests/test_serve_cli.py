@@ -5,9 +5,12 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -15,8 +18,11 @@ from ostinato.cli import main
 from ostinato.errors import OstinatoError
 from ostinato.serve import space
 from ostinato.serve.load import share
+from tests import sounds
 from tests.harp_client import Client
 from tests.server import MAIN, free_port
+
+CONSTRAINTS = Path(__file__).parents[1] / "constraints.txt"
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +48,13 @@ def test_the_folder_has_what_a_space_reads(folder: Path):
     assert not list((folder / "ostinato" / "weights").rglob("*.safetensors"))
 
 
-def test_the_folder_runs_as_it_is(folder: Path, tmp_path: Path):
+@contextmanager
+def at_work(python: Path, folder: Path, home: Path) -> Iterator[Client]:
+    """A client of the folder's app, run by an environment's Python that sees nothing else."""
     port = free_port()
-    home = {"OSTINATO_HOME": str(tmp_path / "home"), "PORT": str(port), "HOST": "127.0.0.1", "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen([sys.executable, "app.py"], cwd=folder, env={**os.environ, **home})
+    told = {"OSTINATO_HOME": str(home), "PORT": str(port), "HOST": "127.0.0.1", "OMP_NUM_THREADS": "1"}
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    process = subprocess.Popen([python, "app.py"], cwd=folder, env={**kept, **told})
     try:
         until = time.monotonic() + 120
         while time.monotonic() < until and process.poll() is None:
@@ -54,27 +63,37 @@ def test_the_folder_runs_as_it_is(folder: Path, tmp_path: Path):
                 break
             except httpx.TransportError:
                 time.sleep(0.2)
-        assert Client(f"http://127.0.0.1:{port}").controls()["card"]["name"] == "ostinato"
-        assert "Generate" in httpx.get(f"http://127.0.0.1:{port}/config", timeout=20).text
+        yield Client(f"http://127.0.0.1:{port}")
     finally:
         process.terminate()
         _ = process.wait(60)
 
 
+def check_take(client: Client) -> None:
+    """A take over HTTP, as long as the loop, and not silent."""
+    take, _ = client.process(client.upload("x.wav", sounds.file(seconds=0.5)), steps=2)
+    wave, rate = sounds.decoded(take)
+    assert (len(wave), rate) == (22050, 44100)
+    assert np.abs(wave).max() > 0.01
+
+
+def test_the_folder_runs_as_it_is(folder: Path, tmp_path: Path):
+    with at_work(Path(sys.executable), folder, tmp_path / "home") as client:
+        assert client.controls()["card"]["name"] == "ostinato"
+        assert "Generate" in httpx.get(f"{client.base}/config", timeout=20).text
+        check_take(client)
+
+
 @pytest.mark.slow
 def test_the_folder_runs_in_an_empty_environment(folder: Path, tmp_path: Path):
-    made = tmp_path / "venv"
-    _ = subprocess.run([sys.executable, "-m", "venv", made], check=True)
-    install = [made / "bin" / "python", "-m", "pip", "install", "-q", "-r", folder / "requirements.txt"]
-    _ = subprocess.run(install, check=True)
-    found = subprocess.run(
-        [made / "bin" / "python", "-c", "import ostinato.serve.web, ostinato; print(ostinato.__file__)"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert str(folder) in found.stdout
+    python = tmp_path / "venv" / "bin" / "python"
+    _ = subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    install = [python, "-m", "pip", "install", "-q", "-r", folder / "requirements.txt"]
+    _ = subprocess.run(install, check=True, env={**os.environ, "PIP_CONSTRAINT": str(CONSTRAINTS)})
+    where = [python, "-c", "import ostinato; print(ostinato.__file__)"]
+    assert str(folder) in subprocess.run(where, cwd=folder, capture_output=True, text=True, check=True).stdout
+    with at_work(python, folder, tmp_path / "home") as client:
+        check_take(client)
 
 
 def test_a_folder_in_use_is_left_alone(tmp_path: Path):

@@ -116,6 +116,16 @@ def test_what_is_too_big_is_refused_before_it_is_sent(server: Server):
         assert answer.startswith("HTTP/1.1 413")
 
 
+def test_what_turns_out_too_big_is_refused_and_not_kept(tiny_model: Path, tmp_path: Path):
+    edge = b'--edge\r\nContent-Disposition: form-data; name="files"; filename="x.wav"\r\n\r\n'
+    with started(tiny_model, tmp_path / "serve", "--megabytes", "1", log=tmp_path / "said") as server:
+        parts = (edge, *[b"0" * 100_000] * 30, b"\r\n--edge--\r\n")
+        kind = {"content-type": "multipart/form-data; boundary=edge"}
+        answer = httpx.post(f"{server.url}/gradio_api/upload", content=iter(parts), headers=kind, timeout=60)
+        assert answer.status_code in (400, 413)
+        assert server.status()["bytes"] < 1_000_000
+
+
 @pytest.mark.parametrize(
     "origin", ["https://evil.example", "null", "http://localhost:1", "http://127.0.0.1.evil.example"]
 )

@@ -1,12 +1,14 @@
 """The studio in a real browser: what a musician sees, hears and presses."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ostinato.audiofile import info
+from ostinato.sketch import LOOP
 from tests import sounds
 from tests.server import Server
 
@@ -27,12 +29,18 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
+def launch() -> Iterator[Callable[..., Any]]:
+    """`launch("--flag")` gives a browser."""
     playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as running:
-        made = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield made
-        made.close()
+        yield lambda *flags: running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *flags])
+
+
+@pytest.fixture(scope="module")
+def browser(launch: Callable[..., Any]) -> Iterator[Any]:
+    made = launch()
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +143,52 @@ def test_a_sound_is_made_small_and_opened_again(page: Any, tmp_path: Path):
     link.wait_for()
     content = page.request.get(link.get_attribute("href")).body()
     assert content[1:4] == b"OST"
+    small = tmp_path / "small.ost"
+    _ = small.write_bytes(content)
+    page.locator("#ost-file button[aria-label='Clear']").first.click()
+    page.locator("#ost-file input[type=file]").first.set_input_files(small)
+    opened = page.locator("#ost-sound a[href*='small-expanded.wav']").first
+    opened.wait_for()
+    seconds, peak = page.evaluate(PEAK, opened.get_attribute("href"))
+    assert seconds == pytest.approx(info(LOOP).seconds, abs=0.01)
+    assert peak > 0.01
+
+
+def test_what_is_no_small_file_is_refused_in_plain_words(page: Any, tmp_path: Path):
+    wrong = tmp_path / "words.ost"
+    _ = wrong.write_text("these are words")
+    page.locator("#ost-file button[aria-label='Clear']").first.click()
+    page.locator("#ost-file input[type=file]").first.set_input_files(wrong)
+    page.get_by_text("words.ost is not an .ost file").first.wait_for()
+
+
+def test_a_microphone_is_recorded_and_varied(launch: Callable[..., Any], server: Server, tmp_path: Path):
+    heard = tmp_path / "heard.wav"
+    _ = heard.write_bytes(sounds.file("WAV", "PCM_16", seconds=10, rate=48000))
+    fake = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
+    browser = launch(*fake, f"--use-file-for-fake-audio-capture={heard}")
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
+    page.set_default_timeout(SLOW)
+    _ = page.goto(server.url)
+    _ = said(page, "will be made anew")
+    page.locator("#ost-sound button[aria-label='Record audio']").click()
+    page.locator("#ost-sound .record-button").first.click()
+    page.wait_for_timeout(1500)
+    page.locator("#ost-sound .stop-button").first.click()
+    page.locator("#ost-sound a[download]").first.wait_for()
+    quick(page)
+    page.locator("#ost-go").click()
+    _ = said(page, "2 made")
+    seconds, peak = page.evaluate(PEAK, page.locator(".ab-row audio").first.get_attribute("src"))
+    assert seconds != pytest.approx(info(LOOP).seconds, abs=0.1)
+    assert peak > 0.05
+    browser.close()
+
+
+def test_buttons_are_pressed_with_keys(page: Any):
+    page.locator("#ost-stop").focus()
+    page.keyboard.press("Enter")
+    _ = said(page, "There is nothing to stop.")
 
 
 def test_stop_stops_within_moments_and_progress_is_told(page: Any):
@@ -177,6 +231,19 @@ def test_nothing_leaves_a_narrow_screen(page: Any, width: int):
         found = row.bounding_box()
         assert found["x"] >= 0
         assert found["x"] + found["width"] <= width
+
+
+def test_a_page_that_is_closed_ends_its_job(browser: Any, server: Server):
+    opened = browser.new_page()
+    opened.set_default_timeout(SLOW)
+    _ = opened.goto(server.url)
+    _ = said(opened, "will be made anew")
+    quick(opened, steps=128, feedback=64)
+    opened.locator("#ost-go").click()
+    opened.locator("#ost-status progress").wait_for()
+    assert server.status()["running"]
+    opened.close()
+    assert server.until(running=False) < 20
 
 
 def test_nothing_is_fetched_from_elsewhere(browser: Any, server: Server):
