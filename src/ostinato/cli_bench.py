@@ -12,7 +12,7 @@ import click
 from . import audiofile
 from .bench import COLUMNS, STAGES, STEPS, Score, as_csv, contenders, course, known_scores, ladder, report, run
 from .chart import chart
-from .cli_common import as_json, model_option, precision_option, progress, show, table
+from .cli_common import as_json, model_option, precision_option, progress, runtime_option, show, table
 from .cli_evaluate import SPLIT, shared
 from .cli_vary import LOOP
 from .config import parse_named, plain
@@ -116,6 +116,7 @@ def seams(model: str, split_dir: str, loop: Path, keep: Sequence[str], seed: int
 @bench.command()
 @click.option("--model", metavar="NAME|DIR", help="A model.  [default: random weights of VampNet's published sizes]")
 @precision_option
+@runtime_option
 @click.option(
     "--section",
     "sections",
@@ -177,7 +178,7 @@ def _speed_text(found: Speed) -> str:
         for part in found.parts
     ]
     whole = [
-        ("precision", f"{found.precision}, {found.threads} threads"),
+        ("precision", f"{found.precision}, {found.threads} threads of {found.runtime}"),
         ("limit", f"{found.limit:.0f} GFLOP/s in matrix products"),
         ("to load", f"{found.load_seconds:.2f} s"),
     ]

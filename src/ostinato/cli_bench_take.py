@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from . import audiofile
-from .cli_common import as_json, model_option, precision_option, progress, show, table
+from .cli_common import as_json, model_option, precision_option, progress, runtime_option, show, table
 from .cli_vary import LOOP
 from .config import parse_named
 from .pipeline import COARSE, FINE
@@ -21,6 +21,7 @@ from .types import Audio
 @click.command()
 @model_option
 @precision_option
+@runtime_option
 @click.option("--loop", type=click.Path(path_type=Path), default=LOOP, help="A sound.  [default: the loop that ships]")
 @click.option(
     "--seconds", type=click.FloatRange(min=0.5), default=10.0, show_default=True, help="Of the sound, repeated."
@@ -30,7 +31,7 @@ from .types import Audio
 @click.option("--finisher", metavar="NAME[:knob=value,...]", help="For the fine ones.  [default: as in `vary`]")
 @as_json
 def take(
-    model: str, precision: str, loop: Path, seconds: float, keep: Sequence[str], as_json: bool, **how: Any
+    model: str, precision: str, runtime: str, loop: Path, seconds: float, keep: Sequence[str], as_json: bool, **how: Any
 ) -> None:
     """Seconds of each part of a take, its share of the whole, and what its matrix products would take at the limit.
 
@@ -40,7 +41,9 @@ def take(
     chosen = {"sampler": COARSE, "finisher": FINE}
     chosen |= {name: parse_named(samplers, text) for name, text in how.items() if text is not None}
     with progress() as watch:
-        found = measure_take(model, audio, Prompt.of(keep=keep), precision=precision, watch=watch, **chosen)
+        found = measure_take(
+            model, audio, Prompt.of(keep=keep), precision=precision, runtime=runtime, watch=watch, **chosen
+        )
     data = asdict(found) | {"seconds": found.seconds, "times_real_time": audio.seconds / found.seconds}
     show(data, report(found, audio.seconds), json_wanted=as_json)
 
@@ -58,7 +61,7 @@ def report(found: Times, seconds: float) -> str:
     rows += [_row(part, found) for part in [*found.shares, found.whole]]
     whole = [
         ("speed", f"{seconds / found.seconds:.1f} times real time"),
-        ("precision", f"{found.precision}, {found.threads} threads"),
+        ("precision", f"{found.precision}, {found.threads} threads of {found.runtime}"),
         ("limit", f"{found.limit:.0f} GFLOP/s in matrix products"),
         ("to load", f"{found.load_seconds:.2f} s"),
         ("first take", f"{found.first:.2f} s"),

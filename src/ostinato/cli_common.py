@@ -19,6 +19,7 @@ from .errors import ConfigError, OstinatoError
 from .hints import describe
 from .nn.lower import PRECISIONS
 from .prompts import Prompt
+from .runtime import RUNTIMES
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Watch = Callable[[str, int, int], None]
@@ -31,6 +32,13 @@ model_option = click.option(
 )
 precision_option = click.option(
     "--precision", type=click.Choice(PRECISIONS), default="fp32", show_default=True, help="What the models compute in."
+)
+runtime_option = click.option(
+    "--runtime",
+    type=click.Choice(RUNTIMES),
+    default="torch",
+    show_default=True,
+    help="What computes what is in fp32: openvino is faster on a processor.",
 )
 sound = click.argument("sound", type=click.Path(path_type=Path))
 

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from . import audiofile
 from .budget import Budget
-from .cli_common import Command, Watch, duration, knob_flags, precision_option
+from .cli_common import Command, Watch, duration, knob_flags, precision_option, runtime_option
 from .cli_flags import Given
 from .clip import Clip, Heard
 from .config import knobs, parse, parse_named, unparse_named
@@ -76,6 +76,7 @@ way_options = together(
     ),
     click.option("--loop", is_flag=True, help="SOUND goes round: make the end of each take meet its start."),
     precision_option,
+    runtime_option,
 )
 control_options = together(
     click.option(
@@ -249,7 +250,7 @@ def how_of(flags: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ConfigError: no such sampler or knob, or a value does not fit.
     """
-    ways = {way: flags[way] for way in ("precision", "redraw", "loop", "unlock", "loudness")}
+    ways = {way: flags[way] for way in ("precision", "runtime", "redraw", "loop", "unlock", "loudness")}
     lock = tuple(parse_hint(text) for text in flags["lock"])
     return {"coarse": coarse_of(flags), "fine": fine_of(flags["fine"]), "lock": lock, **ways}
 
@@ -299,7 +300,14 @@ def model_of(flags: dict[str, Any]) -> str:
 
 
 def job_of(
-    sound: Path, model: str, prompt: Prompt, *, precision: str = "fp32", continued: bool = False, **how: Any
+    sound: Path,
+    model: str,
+    prompt: Prompt,
+    *,
+    precision: str = "fp32",
+    runtime: str = "torch",
+    continued: bool = False,
+    **how: Any,
 ) -> Job:
     """The job over a sound file, once its prompt is known to fit.
 
@@ -308,7 +316,7 @@ def job_of(
         ConfigError: the sound is to be a loop, and goes on from a take that is none.
         PromptError: the prompt asks for what the sound does not have.
     """
-    pipeline, facts = load(model, precision=precision), audiofile.info(sound)
+    pipeline, facts = load(model, precision=precision, runtime=runtime), audiofile.info(sound)
     ready()
     if continued:
         parent, encoded = draft_of(pipeline, sound, loop=how["loop"])

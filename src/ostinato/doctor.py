@@ -20,6 +20,7 @@ MODULES = {
     "matplotlib": ("pictures (--plot)", "pip install matplotlib"),
     "huggingface_hub": ("`models pull`", "pip install huggingface_hub"),
     "python_stretch": ("shifting pitch (--pitch)", "pip install python-stretch"),
+    "openvino": ("speed on processors (--runtime openvino)", "pip install openvino"),
     "onnxscript": ("`export --onnx`", "pip install onnx onnxscript"),
     "zimtohrli": ("the zimtohrli score of `evaluate`", "pip install zimtohrli"),
     "visqol": ("the ViSQOL score of `evaluate`", "pip install visqol-python"),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .checkpoint import CONFIG, WEIGHTS, digest, read_codec_config
 from .errors import CheckpointError
+from .lm import LMConfig
 from .registry import nearest
 from .types import Grid
 
@@ -112,6 +113,25 @@ def facts(folder: Path) -> ModelFacts:
 def fingerprint(folder: Path) -> str:
     """A hash over all that a model folder's results depend on; it reads the whole folder."""
     return digest(*(folder / part for part in PARTS))
+
+
+def check_fit(grid: Grid, coarse: LMConfig, fine: LMConfig, folder: Path) -> None:
+    """See that a codec and two models belong together.
+
+    Raises:
+        CheckpointError: they do not; the message names `folder` and the rule.
+    """
+    rules = {
+        "the coarse model must predict from codebook 0": coarse.given == 0,
+        "the fine model must be given what the coarse one predicts": fine.given == coarse.codebooks,
+        f"the fine model must see all {grid.codebooks} codebooks": fine.codebooks == grid.codebooks,
+        f"both must have the codec's vocabulary of {grid.vocabulary}": (
+            coarse.vocabulary == fine.vocabulary == grid.vocabulary
+        ),
+    }
+    for rule, held in rules.items():
+        if not held:
+            raise CheckpointError(f"the parts of {folder} do not fit: {rule}")
 
 
 def _names(folder: Path) -> list[str]:

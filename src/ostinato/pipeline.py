@@ -30,9 +30,10 @@ from .hints import Hint, needs, plain_hint
 from .level import circular_gain, level_gain, limited, limited_circle, loudness_of
 from .listening import listen
 from .lm import LMConfig, MaskedModel
-from .models import PARTS, fingerprint, folder_of
+from .models import PARTS, check_fit, fingerprint, folder_of
 from .prompts import Prompt
 from .resampling import join, resampled, samples_at
+from .runtime import check_runtime, hand_over
 from .sampling import Confidence, Sampler, samplers
 from .splice import Voice, spliced
 from .stereo import lean, lean_circle, leaning, leaning_circle, turned, turned_circle
@@ -395,18 +396,23 @@ def _check_shape(piece: Audio) -> None:
         raise AudioError(f"a sound must have one or two channels, got shape {tuple(piece.wave.shape)}")
 
 
-def load(model: str | Path = "default", *, precision: str = "fp32", device: str = "cpu") -> Pipeline:
+def load(
+    model: str | Path = "default", *, precision: str = "fp32", device: str = "cpu", runtime: str = "torch"
+) -> Pipeline:
     """The pipeline of a model: one that ships or that the user installed, by name, or the folder of one.
 
     Args:
         model: its name or folder.
         precision: of the models: "fp32", "bf16", or "int8" on a CPU. The codec always computes in fp32.
         device: where the models compute; the codec stays on the CPU.
+        runtime: what computes all that is in fp32: "torch", or "openvino" on a CPU, for one caller at a time.
 
     Raises:
         CheckpointError: there is no such model, or its parts are damaged or do not fit each other.
-        ConfigError: there is no such precision, or not on this device.
+        ConfigError: there is no such precision or runtime, or not on this device.
+        MissingPartError: the runtime is not installed.
     """
+    check_runtime(runtime, device)
     if precision == "int8" and device != "cpu":
         raise ConfigError(f"int8 runs on the CPU alone, got device '{device}'; use bf16 there")
     folder = folder_of(model)
@@ -414,23 +420,5 @@ def load(model: str | Path = "default", *, precision: str = "fp32", device: str 
     coarse_size, fine_size = (read_config(folder / part, LMConfig) for part in PARTS[1:])
     check_fit(codec.grid, coarse_size, fine_size, folder)
     coarse, fine = (load_model(folder / part, precision).to(device) for part in PARTS[1:])
+    hand_over(runtime, codec, coarse, fine)
     return Pipeline(codec, coarse, fine, folder.name, folder)
-
-
-def check_fit(grid: Grid, coarse: LMConfig, fine: LMConfig, folder: Path) -> None:
-    """See that a codec and two models belong together.
-
-    Raises:
-        CheckpointError: they do not; the message names `folder` and the rule.
-    """
-    rules = {
-        "the coarse model must predict from codebook 0": coarse.given == 0,
-        "the fine model must be given what the coarse one predicts": fine.given == coarse.codebooks,
-        f"the fine model must see all {grid.codebooks} codebooks": fine.codebooks == grid.codebooks,
-        f"both must have the codec's vocabulary of {grid.vocabulary}": (
-            coarse.vocabulary == fine.vocabulary == grid.vocabulary
-        ),
-    }
-    for rule, held in rules.items():
-        if not held:
-            raise CheckpointError(f"the parts of {folder} do not fit: {rule}")

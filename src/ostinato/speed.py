@@ -82,6 +82,7 @@ class Speed:
 
     model: str
     precision: str
+    runtime: str
     threads: int
     limit: float
     load_seconds: float
@@ -134,6 +135,7 @@ def measure(
     model: str | Path,
     precision: str = "fp32",
     *,
+    runtime: str = "torch",
     sections: Collection[str] = SECTIONS,
     seconds: float = 10.0,
     steps: int = 36,
@@ -145,6 +147,7 @@ def measure(
     Args:
         model: its name or folder.
         precision: of its models.
+        runtime: what computes what is in fp32.
         sections: what is measured, of `SECTIONS`.
         seconds: length of the sound.
         steps: passes of the coarse model in a take.
@@ -155,7 +158,7 @@ def measure(
         CheckpointError, ConfigError: as `pipeline.load`.
     """
     began = time.perf_counter()
-    pipeline = load(model, precision=precision)
+    pipeline = load(model, precision=precision, runtime=runtime)
     load_seconds, load_mib = time.perf_counter() - began, peak_mib()
     limit = matmul_speed(TYPES[precision])
     take = codec = None
@@ -175,6 +178,7 @@ def measure(
     return Speed(
         model=pipeline.name,
         precision=precision,
+        runtime=runtime,
         threads=torch.get_num_threads(),
         limit=limit,
         load_seconds=load_seconds,
@@ -260,7 +264,7 @@ def _pass(name: str, pipeline: Pipeline, seconds: float, limit: float) -> Pass:
     model: MaskedModel = getattr(pipeline, name)
     codes, mask = _question(model.config, pipeline.grid.frames(seconds))
     hidden, bias = mask[:, model.config.given :], model.bias(codes.shape[-1])
-    exact = model if pipeline.precision == "fp32" else load_model(pipeline.folder / name)
+    exact = load_model(pipeline.folder / name)
     took = slow = math.inf
     got = right = torch.empty(0)
     for _ in range(ROUNDS):

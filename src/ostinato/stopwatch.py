@@ -45,6 +45,7 @@ class Times:
 
     model: str
     precision: str
+    runtime: str
     threads: int
     limit: float
     load_seconds: float
@@ -79,6 +80,7 @@ def measure_take(
     sampler: Sampler,
     finisher: Sampler,
     precision: str = "fp32",
+    runtime: str = "torch",
     watch: Progress = quiet,
 ) -> Times:
     """What a take of a sound takes, in the order in which a fresh process meets it.
@@ -87,7 +89,7 @@ def measure_take(
         As `pipeline.load` and `Pipeline.vary`.
     """
     began = time.perf_counter()
-    pipeline = load(model, precision=precision)
+    pipeline = load(model, precision=precision, runtime=runtime)
     loaded = time.perf_counter() - began
     takes = []
     for number in range(ROUNDS + 1):
@@ -99,6 +101,7 @@ def measure_take(
     return Times(
         model=pipeline.name,
         precision=precision,
+        runtime=runtime,
         threads=torch.get_num_threads(),
         limit=matmul_speed(TYPES[precision]),
         load_seconds=loaded,

@@ -13,7 +13,7 @@ from ..audiofile import sha256
 from ..checkpoint import save, write_text
 from ..errors import CheckpointError
 from ..lm import LMConfig
-from ..pipeline import check_fit
+from ..models import check_fit
 from .torchfile import TorchFile, read
 from .vampnet import adapted, fits, is_fine, read_codec, read_model
 
