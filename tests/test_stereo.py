@@ -102,7 +102,7 @@ def test_a_take_is_as_loud_as_its_original_and_leans_as_it_does(
 ):
     monkeypatch.setattr("ostinato.pipeline.MOVED", 40.0)  # the tiny codec is far too quiet
     rate = pipeline.grid.sample_rate
-    one = Audio(panned(0.7, 2 * rate).wave, rate)
+    one = Audio(0.1 * panned(0.7, 2 * rate).wave, rate)
     for original, way in ((one, 1), (Audio(one.wave.flip(1), rate), -1)):
         take = pipeline.vary(original, Prompt.of(["periodic:period=3"]), redraw=True, loop=loop).audio
         assert way * balance(take) > 2

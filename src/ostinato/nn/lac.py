@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 Channels = Float[Tensor, "batch channel step"]
+Made = Float[Tensor, "batch outs longer"]
 
 ENCODER_KERNEL, ENCODER_DILATIONS = 7, (1, 3, 9)
 DECODER_KERNELS, DECODER_DILATIONS = (3, 7, 11), (1, 3, 5)
@@ -99,23 +100,26 @@ class Stage:
 
     `part` turns each unit of `down` steps into `up` steps of `outs` channels, and sees `context` units beyond on either
     side; `channels` are those at its higher rate. Beyond the ends of a sound it sees zeros, as over the whole sound.
+    `run` computes what `part` does, if another runtime is to.
     """
 
-    part: Callable[[Tensor], Tensor]
+    part: nn.Sequential
     outs: int
     channels: int
     context: int
     down: int = 1
     up: int = 1
+    run: Callable[[Tensor], Tensor] | None = None
 
-    def __call__(self, x: Channels) -> Channels:
-        if torch.compiler.is_exporting():
+    def __call__(self, x: Channels) -> Made:
+        if torch.compiler.is_compiling():
             return self.part(x)
         units, size = x.shape[-1] // self.down, max(1, CACHED // (self.channels * max(self.down, self.up)))
+        run = self.run or self.part
         out = x.new_empty(x.shape[0], self.outs, units * self.up)
         for start in range(0, units, size):
             end, first = min(start + size, units), max(0, start - self.context)
-            made = self.part(x[..., first * self.down : (end + self.context) * self.down])
+            made = run(x[..., first * self.down : (end + self.context) * self.down])
             out[..., start * self.up : end * self.up] = made[..., (start - first) * self.up : (end - first) * self.up]
         return out
 
@@ -124,13 +128,14 @@ class Staged(nn.Sequential):
     """Layers in stages."""
 
     def __init__(self, stages: Sequence[Stage]) -> None:
-        super().__init__(*(layer for stage in stages if isinstance(stage.part, nn.Sequential) for layer in stage.part))
+        super().__init__(*(layer for stage in stages for layer in stage.part))
         self.stages = list(stages)
 
-    def forward(self, input: Channels) -> Channels:
+    def forward(self, input: Channels) -> Made:
+        made: Tensor = input
         for stage in self.stages:
-            input = stage(input)
-        return input
+            made = stage(made)
+        return made
 
 
 def encoder(width: int, strides: tuple[int, ...]) -> Staged:
