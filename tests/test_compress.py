@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
 from ostinato import audiofile
 from ostinato.checkpoint import write_tensors
@@ -84,6 +85,20 @@ def test_kept_tokens_are_the_codecs(pipeline: Pipeline, sound: Path, tmp_path: P
     assert (hidden == prompt.mask(pipeline.clip(round(2.5 * RATE), RATE))).all()
     assert (found[~hidden] == codes[~hidden]).all()
     assert (found[hidden] == 0).all()
+
+
+def test_a_musicians_own_grid_says_which_beats_a_file_keeps(sound: Path, tiny_model: Path, tmp_path: Path):
+    def kept(*flags: str) -> str:
+        words = ["compress", str(sound), str(tmp_path / "a.ost"), "--model", str(tiny_model), *flags]
+        return CliRunner().invoke(main, words).output
+
+    assert "bit/s" in kept("--keep", "beats:after=100", "--bpm", "120")
+    with OstReader(tmp_path / "a.ost") as reader:
+        frames = reader.header.grid.frames(0.5)
+        mask = torch.cat([hidden for _, hidden in tokens_of(reader, None, {}, None)], -1)
+    assert not bool(mask[0, 0, [0, frames]].any())
+    assert bool(mask[0, 0, frames // 2])
+    assert "nothing in the prompt speaks of beats; add --keep beats" in kept("--bpm", "120")
 
 
 def test_a_prompt_may_go_by_what_surprises_the_model(pipeline: Pipeline, sound: Path, tmp_path: Path):

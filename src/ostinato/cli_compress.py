@@ -9,6 +9,8 @@ import click
 
 from . import audiofile
 from .cli_common import as_json, model_option, progress, show, sound, spare, table
+from .cli_flags import beat_options, given
+from .cli_job import heard_in
 from .compress import Rung, compress, of_quality
 from .config import parse_named
 from .errors import ConfigError
@@ -34,6 +36,7 @@ USUAL_RATE = 600.0
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of what will be drawn.")
 @click.option("--sampler", metavar="NAME[:knob=value,...]", help="Have the models draw what is hidden.")
 @click.option("--fine", metavar="NAME[:knob=value,...]", help="How in the fine codebooks; give both or neither.")
+@beat_options
 @model_option
 @as_json
 def compress_verb(sound: Path, out: Path, keep: Sequence[str], hide: Sequence[str], model: str, **flags: Any) -> None:
@@ -44,15 +47,14 @@ def compress_verb(sound: Path, out: Path, keep: Sequence[str], hide: Sequence[st
     """
     start = time.perf_counter()
     pipeline = load(model)
-    header, size = compress(
-        pipeline,
-        sound,
-        out,
-        keep=_kept(pipeline.grid, keep, hide, flags["rate"], flags["quality"]),
-        sides=flags["sides"],
-        seed=flags["seed"],
-        **{stage: _sampler(flags[flag]) for stage, flag in (("coarse", "sampler"), ("fine", "fine"))},
-    )
+    kept = _kept(pipeline.grid, keep, hide, flags["rate"], flags["quality"])
+    wanted = kept.needs if isinstance(kept, Prompt) else frozenset[str]()
+    beats = given(flags, audiofile.info(sound).seconds)
+    heard = heard_in(sound, wanted, beats, loop=False, flag="--keep")
+    how = {stage: _sampler(flags[flag]) for stage, flag in (("coarse", "sampler"), ("fine", "fine"))}
+    how |= {"sides": flags["sides"], "seed": flags["seed"]}
+    with progress() as watch:
+        header, size = compress(pipeline, sound, out, keep=kept, heard=heard, watch=watch, **how)
     took = time.perf_counter() - start
     made = {"path": str(out), **ost_about(header, size), "took": round(took, 3)}
     told = f"{size} bytes for {made['seconds']} s: {made['bits_per_second']} bit/s, {made['kept']}"

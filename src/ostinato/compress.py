@@ -15,14 +15,16 @@ from torch import Tensor
 from . import ostfile
 from .blocks import Block, BlockCoder
 from .checkpoint import read_tensors
+from .clip import Heard
 from .codesfile import Origin
 from .config import unparse_named
 from .context import CONTEXT, ContextModel
 from .dsp import mid_side
 from .errors import CheckpointError, ConfigError
+from .filling import Progress
 from .image import Image, measure
 from .listening import listen
-from .longplay import file_pieces
+from .longplay import encode_file, file_pieces
 from .ostfile import Header, Keep
 from .pipeline import Pipeline
 from .prompts import Prompt
@@ -177,6 +179,8 @@ def compress(
     seed: int = 0,
     coarse: Sampler | None = None,
     fine: Sampler | None = None,
+    heard: Heard | None = None,
+    watch: Progress | None = None,
 ) -> tuple[Header, int]:
     """Write a sound as an .ost file.
 
@@ -189,6 +193,8 @@ def compress(
             anything is hidden.
         seed: of what will be drawn.
         coarse, fine: samplers that draw it; unless given, it will be heard as what is expected on average.
+        heard: what is known of the sound, such as its beats; what else a prompt needs is listened for.
+        watch: called as `watch("encode", seconds, seconds in all)`, then as `watch("fit", steps tried, most)`.
 
     Returns:
         The file's header, and its size in bytes.
@@ -199,9 +205,8 @@ def compress(
     """
     _ = ostfile.check_writable(target)
     pieces = file_pieces(source)
-    blocks, told = pipeline.encode_blocks(pieces)
-    codes = torch.cat([block.to(torch.int32) for block in blocks], dim=-1)
-    origin = told()
+    small, origin = encode_file(pipeline, source, watch=watch)
+    codes = small.to(torch.int32)
     names = [unparse_named(samplers, each) for each in (coarse, fine) if each is not None]
     if len(names) == 1:
         raise ConfigError("give a sampler for both models or for none")
@@ -215,17 +220,19 @@ def compress(
         "\n".join(names),
     )
     if isinstance(keep, Prompt):
-        heard = listen(pieces, keep.needs)
+        heard = listen(pieces, keep.needs, heard)
         if "surprise" in keep.needs:
             heard = replace(heard, surprise=by_frame(pipeline.coarse, codes.long()))
         clip = pipeline.clip(origin.samples, origin.sample_rate, heard=heard)
         header, packed = packed_as(coded, keep.mask(clip), sides)
     else:
-        header, packed = packed_as(coded, keep, sides)
+        header, packed = packed_as(coded, keep, sides, watch)
     return header, ostfile.write(target, header, packed)
 
 
-def packed_as(coded: Coded, keep: Hidden | Rung | float, sides: bool | None = None) -> tuple[Header, list[bytes]]:
+def packed_as(
+    coded: Coded, keep: Hidden | Rung | float, sides: bool | None = None, watch: Progress | None = None
+) -> tuple[Header, list[bytes]]:
     """A file that keeps what `keep` says: as a mask, a step of the dial, or the most bits a second.
 
     Raises:
@@ -242,10 +249,12 @@ def packed_as(coded: Coded, keep: Hidden | Rung | float, sides: bool | None = No
     if isinstance(keep, Tensor):
         return pack(keep)
     steps = ladder(grid)
-    low, high = 0, len(steps)
+    low, high, tried = 0, len(steps), 0
     found = None
     while low < high:
-        middle = (low + high) // 2
+        if watch is not None:
+            watch("fit", tried, len(steps).bit_length())
+        middle, tried = (low + high) // 2, tried + 1
         made = pack(steps[middle].hidden(grid, frames))
         if 8 * len(ostfile.assemble(*made)) <= keep * coded.origin.seconds:
             found, high = made, middle

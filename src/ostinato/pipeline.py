@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TypeAlias
 
 import torch
 from jaxtyping import Bool
@@ -28,7 +27,7 @@ from .errors import AudioError, CheckpointError, ConfigError
 from .filling import Progress, fill, stages
 from .hints import Hint, needs, plain_hint
 from .level import circular_gain, level_gain, limited, limited_circle, loudness_of
-from .listening import listen
+from .listening import Pieces, listen
 from .lm import LMConfig, MaskedModel
 from .models import PARTS, check_fit, fingerprint, folder_of
 from .prompts import Prompt
@@ -39,8 +38,6 @@ from .splice import Voice, spliced
 from .stereo import lean, lean_circle, leaning, leaning_circle, turned, turned_circle
 from .surprise import by_frame
 from .types import Audio, Codes, CodesStream, Grid, MeansStream, SignalStream, Take
-
-Pieces: TypeAlias = Callable[[], Iterable[Audio]]
 
 PROBE = 192
 PART = 1024
