@@ -27,6 +27,8 @@ SHOWN = {
     "finer": Prompt.of(hide=["finer:first=4"]),
     "bars": Prompt.of(hide=["bars:which=2"]),
     "downbeats": Prompt.of(["downbeats:after=300"]),
+    "surprising": Prompt.of(hide=["surprising:share=0.2"]),
+    "expected": Prompt.of(hide=["expected:share=0.2"]),
 }
 """What stands for a hint that is not best shown by keeping what it speaks of."""
 
@@ -54,8 +56,12 @@ def loop_clip() -> Clip:
 
 
 def sketches(clip: Clip) -> dict[str, str]:
-    """A picture of each hint and preset that needs no model, by name, with hyphens for spaces; `clip` must be heard."""
-    drawn = {name: SHOWN.get(name) or Prompt.of([name]) for name in hints if "surprise" not in needs(hints[name]())}
+    """A picture of each hint and preset, by name, with hyphens for spaces; `clip` must be heard.
+
+    Without its surprise, which only a model knows, hints that need it are left out.
+    """
+    told = [name for name in hints if clip.surprise is not None or "surprise" not in needs(hints[name]())]
+    drawn = {name: SHOWN.get(name) or Prompt.of([name]) for name in told}
     return {name.replace(" ", "-"): sketch(prompt, clip) for name, prompt in {**drawn, **presets}.items()}
 
 
