@@ -186,15 +186,18 @@ def order(desk: Desk, sound: Path, values: Mapping[str, Any]) -> Order:
 def labels(desk: Desk, made: Made, values: Mapping[str, Any]) -> dict[str, Any]:
     """What HARP draws over the take: how it was made at its start, and what surprises the model."""
     settings, draft = made.draft.settings, made.draft
-    asked, notes = values["model"], ""
-    model = desk.workshop.pipeline(asked).name
-    if not desk.workshop.known(asked):
-        notes += f"; there is no model '{asked[:40]}' here, so {model} was used"
-    if values["start"] >= draft.origin.seconds:
-        notes += "; the clip ends before 'vary from', so all of it was varied"
+    model = desk.workshop.pipeline(values["model"]).name
     words = " ".join(prompt_flags(Prompt.load(settings["prompt"])))
     steps = f"{settings['coarse'].get('steps')} steps at temperature {settings['coarse'].get('temperature'):g}"
-    first = _label(0.0, f"seed {draft.seed}", f"{words}; {steps}; model {model}{notes}", GOLD)
+    late = values["start"] >= draft.origin.seconds
+    said = (
+        words,
+        steps,
+        f"model {model}",
+        desk.workshop.stand_in(values["model"]),
+        "the clip ends before 'vary from', so all of it was varied" if late else "",
+    )
+    first = _label(0.0, f"seed {draft.seed}", "; ".join(filter(None, said)), GOLD)
     loud = (_label(time, f"{bits:.1f} bits", "unlikely, says the model", VIOLET) for time, bits in made.peaks)
     return {"meta": {"_type": "pyharp.LabelList"}, "labels": [first, *loud]}
 
