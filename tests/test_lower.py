@@ -9,7 +9,7 @@ from torch import nn
 from ostinato.checkpoint import load_model, save
 from ostinato.errors import ConfigError
 from ostinato.lm import LMConfig, MaskedModel
-from ostinato.nn.lower import Int8Linear, Linear, lowered, rounded
+from ostinato.nn.lower import Int8Linear, Linear, SharpLinear, lowered, rounded
 from tests import tiny
 
 WIDE = LMConfig(codebooks=4, vocabulary=32, width=128, layers=2, heads=2)
@@ -44,8 +44,18 @@ def test_int8_is_near_the_layer_it_is_made_of(bias: bool):
     assert float((found - exact).norm() / exact.norm()) < 0.02
 
 
-def test_a_row_is_the_same_alone_and_among_others():
-    layer, x = Int8Linear(linear()), rows()
+def test_inputs_with_tails_lose_less_than_by_one_rounding():
+    layer, x = linear(), rows() ** 3
+    sharp = SharpLinear(64, 48).requires_grad_(False)
+    _ = sharp.load_state_dict(layer.state_dict())
+    exact, once, twice = layer(x), Int8Linear(layer)(x), Int8Linear(sharp)(x)
+    assert float((twice - exact).norm()) < 0.7 * float((once - exact).norm())
+
+
+@pytest.mark.parametrize("kind", [nn.Linear, SharpLinear])
+def test_a_row_is_the_same_alone_and_among_others(kind: type[nn.Linear]):
+    with torch.random.fork_rng():
+        layer, x = Int8Linear(kind(64, 48).requires_grad_(False)), rows()
     assert torch.equal(layer(x)[3:4], layer(x[3:4]))
 
 

@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from .lower import SharpLinear
+
 Features = Float[Tensor, "batch frame channel"]
 Bias = Float[Tensor, "head frame frame"]
 
@@ -53,7 +55,7 @@ class Attention(nn.Module):
         self.query = nn.Linear(width, width, bias=False)
         self.key = nn.Linear(width, width, bias=False)
         self.value = nn.Linear(width, width, bias=False)
-        self.out = nn.Linear(width, width, bias=False)
+        self.out = SharpLinear(width, width, bias=False)
 
     def forward(self, x: Features, bias: Bias) -> Features:
         q, k, v = (f(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for f in (self.query, self.key, self.value))

@@ -24,11 +24,16 @@ class Linear(nn.Linear):
         return F.linear(input, self.weight[part], None if self.bias is None else self.bias[part])
 
 
+class SharpLinear(nn.Linear):
+    """A linear layer whose inputs 8 bits are too few for: a few are far larger than the rest, or much hangs on them."""
+
+
 class Int8Linear(nn.Module):
     """A linear layer that multiplies whole numbers of 8 bits: a scale for each output, and one for each row of input.
 
-    Rows are rounded as they come, each by its own largest value, so that a row is the same alone and among others. It
-    takes float weights from a state dict, and rounds those.
+    Rows are rounded as they come, each by its own largest value, so that a row is the same alone and among others. In
+    the place of a `SharpLinear` it multiplies twice: what rounding took away is rounded, too. It takes float weights
+    from a state dict, and rounds those.
 
     Source: LLM.int8(), arXiv:2208.07339, section 2.1, without its outliers.
     """
@@ -42,14 +47,20 @@ class Int8Linear(nn.Module):
         weight, scale = _rounded_weight(linear.weight.detach())
         self.register_buffer("weight", weight)
         self.register_buffer("scale", scale)
-        self.bias = linear.bias
+        self.bias, self.sharp = linear.bias, isinstance(linear, SharpLinear)
         _ = self.register_load_state_dict_pre_hook(_round_weight)
 
     def forward(self, x: Float[Tensor, "*row in"]) -> Float[Tensor, "*row out"]:
-        rows, scale = rounded(x.reshape(-1, x.shape[-1]))
-        out = (torch.ops.aten._int_mm(rows, self.weight.T) * self.scale).mul_(scale)
+        given = x.reshape(-1, x.shape[-1])
+        rows, scale = rounded(given)
+        out = self._product(rows, scale)
+        if self.sharp:
+            out = out.add_(self._product(*rounded(given - rows * scale)))
         out = out if self.bias is None else out.add_(self.bias)
         return out.view(*x.shape[:-1], -1)
+
+    def _product(self, rows: Int8[Tensor, "row in"], scale: Float[Tensor, "row 1"]) -> Float[Tensor, "row out"]:
+        return (torch.ops.aten._int_mm(rows, self.weight.T) * self.scale).mul_(scale)
 
 
 def rounded(x: Float[Tensor, "row in"]) -> tuple[Int8[Tensor, "row in"], Float[Tensor, "row 1"]]:

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from .attend import Attention, Bias, RelativeBias
+from .lower import SharpLinear
 
 Features = Float[Tensor, "batch frame channel"]
 EPSILON = 1e-6
@@ -18,7 +19,7 @@ class GatedGELU(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.widen = nn.Linear(width, 4 * width, bias=False)
-        self.narrow = nn.Linear(2 * width, width, bias=False)
+        self.narrow = SharpLinear(2 * width, width, bias=False)
 
     def forward(self, x: Features) -> Features:
         value, gate = self.widen(x).chunk(2, dim=-1)
