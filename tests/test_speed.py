@@ -1,5 +1,6 @@
 """The speed bench: the published way computes what ours does, and what is measured adds up."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,11 @@ def test_a_model_is_measured_part_by_part(tiny_model: Path, precision: str):
     assert parts["whole take"].published is None, "the default codec has no published way"
     assert (max(found.error.values()) < 1e-4) == (precision == "fp32")
     assert min(found.agreement.values()) > 0.8
+
+
+def test_processor_seconds_do_not_pass_while_nothing_is_done():
+    assert speed.timed(lambda: time.sleep(0.2), speed.CLOCKS["processor"])[0] < 0.1
+    assert speed.timed(lambda: time.sleep(0.2), speed.CLOCKS["wall"])[0] >= 0.2
 
 
 def test_only_what_was_asked_for_is_measured(tiny_model: Path):

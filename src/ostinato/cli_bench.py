@@ -23,7 +23,7 @@ from .evaluate.passages import passages
 from .evaluate.seams import loop_seams, window_seams
 from .pipeline import load
 from .prompts import Prompt
-from .speed import SECTIONS, Speed, make_twin, measure
+from .speed import CLOCKS, SECTIONS, Speed, make_twin, measure
 from .tracking import load_tracker
 
 REPORT, VALUES, PAGE, PICTURE = "steps.json", "steps.csv", "steps.md", "steps.svg"
@@ -124,6 +124,9 @@ def seams(model: str, split_dir: str, loop: Path, keep: Sequence[str], seed: int
     type=click.Choice(SECTIONS),
     help="What to measure; repeatable.  [default: all]",
 )
+@click.option(
+    "--clock", type=click.Choice(tuple(CLOCKS)), default="wall", show_default=True, help="What seconds are counted."
+)
 @click.option("--seconds", type=click.FloatRange(min=0.5), default=10.0, show_default=True, help="Length of the sound.")
 @click.option("--steps", type=click.IntRange(min=1), default=36, show_default=True, help="Coarse steps of a take.")
 @click.option("--finish", type=click.IntRange(min=1), default=2, show_default=True, help="Fine steps of a take.")
@@ -166,7 +169,7 @@ def beats(model: str, split_dir: str, keep: Sequence[str], tracker: str, seed: i
 
 
 def _speed_text(found: Speed) -> str:
-    rows = [("part", "seconds", "published way", "times faster", "share of limit")]
+    rows = [("part", f"{found.clock} seconds", "published way", "times faster", "share of limit")]
     rows += [
         (
             part.what,

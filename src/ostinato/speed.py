@@ -38,6 +38,8 @@ CHUNK = 3.0
 ROUNDS = 3
 HIDDEN = 2 / math.pi
 """The share of cells that a cosine schedule has hidden on average."""
+CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "processor": time.process_time}
+"""Processor seconds, of all threads together, tell more on a machine that others use, too."""
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.int8}
 
 Result = TypeVar("Result")
@@ -84,6 +86,7 @@ class Speed:
     precision: str
     runtime: str
     threads: int
+    clock: str
     limit: float
     load_seconds: float
     load_mib: float | None
@@ -136,6 +139,7 @@ def measure(
     precision: str = "fp32",
     *,
     runtime: str = "torch",
+    clock: str = "wall",
     sections: Collection[str] = SECTIONS,
     seconds: float = 10.0,
     steps: int = 36,
@@ -148,6 +152,7 @@ def measure(
         model: its name or folder.
         precision: of its models.
         runtime: what computes what is in fp32.
+        clock: what seconds are counted, of `CLOCKS`.
         sections: what is measured, of `SECTIONS`.
         seconds: length of the sound.
         steps: passes of the coarse model in a take.
@@ -157,29 +162,30 @@ def measure(
     Raises:
         CheckpointError, ConfigError: as `pipeline.load`.
     """
-    began = time.perf_counter()
-    pipeline = load(model, precision=precision, runtime=runtime)
-    load_seconds, load_mib = time.perf_counter() - began, peak_mib()
+    now = CLOCKS[clock]
+    load_seconds, pipeline = timed(lambda: load(model, precision=precision, runtime=runtime), now)
+    load_mib = peak_mib()
     limit = matmul_speed(TYPES[precision])
     take = codec = None
     passes: dict[str, Pass] = {}
     if "take" in sections:
         watch("take", 0, 3)
-        take = _take(pipeline, seconds, steps, finish)
+        take = _take(pipeline, seconds, steps, finish, now)
     peak = peak_mib()
     if "codec" in sections:
         watch("codec", 1, 3)
-        codec = _codec(pipeline.codec, seconds)
+        codec = _codec(pipeline.codec, seconds, now)
     if "passes" in sections:
         watch("passes", 2, 3)
         lengths = {"coarse": seconds, "fine": min(seconds, CHUNK)}
-        passes = {name: _pass(name, pipeline, length, limit) for name, length in lengths.items()}
+        passes = {name: _pass(name, pipeline, length, limit, now) for name, length in lengths.items()}
     whole = _whole(take, codec, passes, math.ceil(seconds / CHUNK), steps, finish)
     return Speed(
         model=pipeline.name,
         precision=precision,
         runtime=runtime,
         threads=torch.get_num_threads(),
+        clock=clock,
         limit=limit,
         load_seconds=load_seconds,
         load_mib=load_mib,
@@ -210,11 +216,11 @@ def _whole(
     return [Part(f"{steps} coarse and {finish} fine steps", take[0], slow), Part("whole take", take[1], whole)]
 
 
-def timed(work: Callable[[], Result]) -> tuple[float, Result]:
+def timed(work: Callable[[], Result], now: Callable[[], float]) -> tuple[float, Result]:
     """The seconds that a piece of work takes, and what it gives."""
-    began = time.perf_counter()
+    began = now()
     result = work()
-    return time.perf_counter() - began, result
+    return now() - began, result
 
 
 def peak_mib() -> float | None:
@@ -232,34 +238,34 @@ def operations(config: LMConfig, frames: int, hidden: int) -> int:
     return config.layers * (linear + 4 * frames**2 * config.width) + 2 * hidden * config.width * config.vocabulary
 
 
-def _take(pipeline: Pipeline, seconds: float, steps: int, finish: int) -> tuple[float, float]:
+def _take(pipeline: Pipeline, seconds: float, steps: int, finish: int, now: Callable[[], float]) -> tuple[float, float]:
     """Seconds of all steps, and of the whole take from samples to samples."""
     rate = pipeline.grid.sample_rate
     audio = Audio(_noise(round(seconds * rate))[:, None], rate)
     how: dict[str, Any] = {"sampler": Confidence(steps=steps), "finisher": Confidence(steps=finish)}
-    began = time.perf_counter()
+    began = now()
     codes, origin = pipeline.encode(audio)
-    encoded = time.perf_counter()
+    encoded = now()
     draft = pipeline.draft(codes, origin, Prompt.of(keep=["periodic:period=7"]), **how)
-    filled = time.perf_counter()
+    filled = now()
     _ = join(pipeline.sound(draft, lambda: [audio]))
-    return filled - encoded, time.perf_counter() - began
+    return filled - encoded, now() - began
 
 
-def _codec(codec: Codec, seconds: float) -> list[Part]:
+def _codec(codec: Codec, seconds: float, now: Callable[[], float]) -> list[Part]:
     """To encode and to decode; only VampNet's codec has a published way, which takes a sound as a whole."""
     signal = _noise(codec.grid.frames(seconds) * codec.grid.hop)
-    encode, codes = timed(lambda: codec.encode(signal))
-    decode, _ = timed(lambda: codec.decode(codes, signal.shape[-1]))
+    encode, codes = timed(lambda: codec.encode(signal), now)
+    decode, _ = timed(lambda: codec.decode(codes, signal.shape[-1]), now)
     slow_in = slow_out = None
     if isinstance(codec, LAC):
         whole, features = signal[:, None], codec.quantizer.decode(codes).transpose(1, 2)
-        slow_in, _ = timed(lambda: codec.quantizer.encode(published_wave(codec.encoder, whole).transpose(1, 2)))
-        slow_out, _ = timed(lambda: published_wave(codec.decoder, features))
+        slow_in, _ = timed(lambda: codec.quantizer.encode(published_wave(codec.encoder, whole).transpose(1, 2)), now)
+        slow_out, _ = timed(lambda: published_wave(codec.decoder, features), now)
     return [Part(f"encode {seconds:g} s", encode, slow_in), Part(f"decode {seconds:g} s", decode, slow_out)]
 
 
-def _pass(name: str, pipeline: Pipeline, seconds: float, limit: float) -> Pass:
+def _pass(name: str, pipeline: Pipeline, seconds: float, limit: float, now: Callable[[], float]) -> Pass:
     """One pass of a model over so many seconds, in turns with the published way."""
     model: MaskedModel = getattr(pipeline, name)
     codes, mask = _question(model.config, pipeline.grid.frames(seconds))
@@ -268,8 +274,8 @@ def _pass(name: str, pipeline: Pipeline, seconds: float, limit: float) -> Pass:
     took = slow = math.inf
     got = right = torch.empty(0)
     for _ in range(ROUNDS):
-        again, got = timed(lambda: model.hidden_logits(codes, mask, bias))
-        slow_again, wanted = timed(lambda: published_pass(exact, codes, mask))
+        again, got = timed(lambda: model.hidden_logits(codes, mask, bias), now)
+        slow_again, wanted = timed(lambda: published_pass(exact, codes, mask), now)
         took, slow, right = min(took, again), min(slow, slow_again), wanted[hidden]
     share = operations(model.config, codes.shape[-1], int(hidden.sum())) / took / 1e9 / limit
     return Pass(
