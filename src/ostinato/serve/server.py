@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -77,7 +78,8 @@ def application(desk: Desk, place: Place) -> Any:
     """The guarded ASGI application: Gradio's pages and endpoints, all of whose files lie in the desk's store."""
     os.environ["GRADIO_TEMP_DIR"] = str(desk.store.files)
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "1"  # of its own list of all calls, which nobody reads
+    os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "1"  # in its list of calls, of which it would make a table after each
+    os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(sys.maxsize)
     tempfile.tempdir = str(desk.store.arriving)
     import gradio as gr
     from fastapi import FastAPI
