@@ -18,7 +18,7 @@ from ..prompts import preset, preset_help, presets
 from ..sampling import Confidence
 from ..sketch import LOOP
 from .desk import Desk, plain_words
-from .doors import add_harp, add_published, sealed, shown_plainly
+from .doors import add_harp, add_published, sealed
 from .limits import admit
 from .service import State, Ticket
 from .session import before, branches, picture, player
@@ -141,6 +141,7 @@ def _wired(desk: Desk, parts: Widgets, blocks: gr.Blocks) -> None:
     asked = [parts.room, parts.sound, parts.takes, parts.model, *parts.ways, *parts.sampler, *parts.hints]
     masked = [parts.room, parts.sound, loop, *parts.hints]
     changes = [each.change for each in (parts.sound, loop, *parts.hints)]
+    chosen = [parts.room, parts.chosen]
     _ = blocks.unload(studio.leave)
     _wire(blocks.load, studio.welcome, [], [parts.room, parts.sound])
     _wire(parts.preset.input, studio.show_preset, [parts.preset], parts.hints)
@@ -155,8 +156,8 @@ def _wired(desk: Desk, parts: Widgets, blocks: gr.Blocks) -> None:
     )
     _wire(parts.go.click, studio.generate, asked, [parts.status, parts.player, parts.chosen])
     _wire(parts.stop.click, studio.cancel, [], [parts.status])
-    _wire(parts.take_on.click, studio.take_on, [parts.room, parts.chosen], [parts.sound])
-    _wire(parts.back.click, studio.go_back, [parts.room, parts.chosen], [parts.sound, parts.chosen])
+    _wire(parts.take_on.click, studio.take_on, chosen, [parts.sound, parts.status])
+    _wire(parts.back.click, studio.go_back, chosen, [parts.sound, parts.chosen, parts.status])
     small = [parts.room, parts.sound, parts.quality, parts.model]
     _wire(parts.small.click, studio.compress, small, [parts.status, parts.open_small])
     _wire(parts.open_small.upload, studio.expand, [parts.room, parts.open_small], [parts.sound, parts.status])
@@ -194,7 +195,7 @@ class Studio:
             admitted = admit(sound, self.desk.store, self._room(room), self.desk.limits)
             image, share = picture(self.desk, admitted, prompt_of(hints), loop=loop)
         except OstinatoError as error:
-            return None, _line(plain_words(error), wrong=True)
+            return None, _wrong(error)
         return image, _line(f"{share:.0%} will be made anew.")
 
     async def generate(self, request: gr.Request, *sent: Any) -> AsyncIterator[tuple[Any, ...]]:
@@ -217,7 +218,7 @@ class Studio:
             chosen = gr.Dropdown(rows, value=str(made[0].path))
             yield _line(f"{len(made)} made. Compare them below."), player(sounds), chosen
         except OstinatoError as error:
-            yield _line(plain_words(error), wrong=True), gr.skip(), gr.skip()
+            yield _wrong(error), gr.skip(), gr.skip()
 
     def cancel(self, request: gr.Request) -> str:
         """Stop what this visitor has asked for."""
@@ -229,37 +230,49 @@ class Studio:
         """The page was closed."""
         _ = self.desk.service.cancel(_visitor(request), "Stopped.")
 
-    def take_on(self, room: str, chosen: str | None) -> str:
+    def take_on(self, room: str, chosen: str | None) -> tuple[Any, Any]:
         """The chosen sound as the input."""
-        return str(_said(lambda: self._own(room, chosen)))
+        try:
+            return str(self._own(room, chosen)), gr.skip()
+        except OstinatoError as error:
+            return gr.skip(), _wrong(error)
 
-    def go_back(self, room: str, chosen: str | None) -> tuple[str, str]:
+    def go_back(self, room: str, chosen: str | None) -> tuple[Any, Any, Any]:
         """What the chosen take was made from, as the input."""
-        source = before(_said(lambda: self._own(room, chosen)))
+        try:
+            source = before(self._own(room, chosen))
+        except OstinatoError as error:
+            return gr.skip(), gr.skip(), _wrong(error)
         if source is None:
-            raise gr.Error("that is where it began; there is nothing before it", print_exception=False)
-        return str(source), str(source)
+            said = _line("That is where it began; there is nothing before it.", wrong=True)
+            return gr.skip(), gr.skip(), said
+        return str(source), str(source), gr.skip()
 
     async def compress(
         self, request: gr.Request, room: str, sound: str | None, quality: float, model: str
-    ) -> tuple[str, str]:
+    ) -> tuple[Any, Any]:
         """The sound as an .ost file."""
-        folder = _said(lambda: self._room(room))
-        admitted = await shown_plainly(self.desk.admit(sound, folder))
-        target, shop = folder / f"{admitted.stem}.ost", self.desk.workshop
-        work = self._asked(request, lambda watch: shop.compress(admitted, target, int(quality), model))
-        seconds, size = await shown_plainly(work)
+        shop = self.desk.workshop
+        try:
+            folder = self._room(room)
+            admitted = await self.desk.admit(sound, folder)
+            target = folder / f"{admitted.stem}.ost"
+            work = self._asked(request, lambda watch: shop.compress(admitted, target, int(quality), model))
+            seconds, size = await work
+        except OstinatoError as error:
+            return _wrong(error), gr.skip()
         bits = 8 * size / seconds
         return _line(f"{target.name}: {size} bytes for {seconds:.1f} s, {bits:.0f} bit/s."), str(target)
 
-    async def expand(self, request: gr.Request, room: str, file: str | None) -> tuple[str, str]:
+    async def expand(self, request: gr.Request, room: str, file: str | None) -> tuple[Any, Any]:
         """The sound of an .ost file as the input."""
-        folder = _said(lambda: self._room(room))
-        source = _said(lambda: self.desk.admit_small(file))
-        target, shop = folder / f"{source.stem}-expanded.wav", self.desk.workshop
-        await shown_plainly(
-            self._asked(request, lambda watch: shop.expand(source, target, self.desk.limits.seconds, watch))
-        )
+        shop, longest = self.desk.workshop, self.desk.limits.seconds
+        try:
+            folder, source = self._room(room), self.desk.admit_small(file)
+            target = folder / f"{source.stem}-expanded.wav"
+            await self._asked(request, lambda watch: shop.expand(source, target, longest, watch))
+        except OstinatoError as error:
+            return gr.skip(), _wrong(error)
         return str(target), _line(f"{source.name} is open.")
 
     async def _asked(self, request: gr.Request, work: Callable[[Any], Any]) -> Any:
@@ -312,6 +325,10 @@ def _said(work: Callable[[], Any]) -> Any:
 def _line(text: str, wrong: bool = False) -> str:
     role = "alert" if wrong else "status"
     return f'<div role="{role}">{html.escape(text)}</div>'
+
+
+def _wrong(error: OstinatoError) -> str:
+    return _line(plain_words(error), wrong=True)
 
 
 def _progress(state: State, place: int) -> str:
