@@ -197,6 +197,6 @@ def test_global_chance_is_recognised(source: str, caught: bool):
 
 
 def test_imports_are_recognised():
-    assert imports("nn/transformer", everywhere=False) == {"nn/attend"}
+    assert imports("nn/transformer", everywhere=False) == {"nn/attend", "nn/lower"}
     assert {"errors", "clip", "registry"} <= imports("prompts", everywhere=False)
     assert "prompts" in imports(".", everywhere=False)

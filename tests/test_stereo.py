@@ -100,7 +100,7 @@ def test_a_mono_sound_in_two_channels_stays_mono():
 def test_a_take_is_as_loud_as_its_original_and_leans_as_it_does(
     pipeline: Pipeline, loop: bool, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("ostinato.pipeline.MOVED", 40.0)  # the tiny codec is far too quiet
+    monkeypatch.setattr("ostinato.level.MOVED", 40.0)  # the tiny codec is far too quiet
     rate = pipeline.grid.sample_rate
     one = Audio(0.1 * panned(0.7, 2 * rate).wave, rate)
     for original, way in ((one, 1), (Audio(one.wave.flip(1), rate), -1)):

@@ -3,7 +3,7 @@
 import importlib
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,7 @@ from .windows import around, windows
 TARGET = -20.0
 PEAK = 0.99
 PIECE = 3.0
+MOVED = 12.0  # dB at most by which a sound is brought to the loudness of another
 SHORTEST = 0.4
 LOOKAHEAD = 0.005
 LIMITED_AT_ONCE = 1 << 16
@@ -68,6 +69,20 @@ def loudness_of(pieces: Iterable[Audio]) -> float:
     if not samples or samples < STEPS * step:
         return _gated(steps.sum(-1, keepdim=True) / max(1, samples))
     return _gated(steps[: samples // step].unfold(0, STEPS, 1).sum(-1) / (STEPS * step))
+
+
+def as_loud(
+    made: Callable[[], Iterable[Audio]], original: Callable[[], Iterable[Audio]], *, held: bool
+) -> Callable[[], Iterator[Audio]]:
+    """A sound as loud as the original, at most 12 dB up or down; `held` in memory, else made twice."""
+    whole = list(made()) if held else None
+
+    def again() -> Iterable[Audio]:
+        return made() if whole is None else whole
+
+    change = loudness_of(original()) - loudness_of(again())
+    gain = 10 ** (max(-MOVED, min(MOVED, change)) / 20) if math.isfinite(change) else 1.0
+    return lambda: (Audio(piece.wave * gain, piece.sample_rate) for piece in again())
 
 
 def circular_gain(audio: Audio) -> float:

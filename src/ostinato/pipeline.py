@@ -5,7 +5,7 @@ what is in the middle of the image is drawn once.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -26,7 +26,7 @@ from .dsp import left_right, mid_side
 from .errors import AudioError, CheckpointError, ConfigError
 from .filling import Progress, fill, stages
 from .hints import Hint, needs, plain_hint
-from .level import circular_gain, level_gain, limited, limited_circle, loudness_of
+from .level import as_loud, circular_gain, level_gain, limited, limited_circle, loudness_of
 from .listening import Pieces, listen
 from .lm import LMConfig, MaskedModel
 from .models import PARTS, check_fit, fingerprint, folder_of
@@ -35,7 +35,7 @@ from .resampling import join, resampled, samples_at
 from .runtime import check_runtime, hand_over
 from .sampling import Confidence, Sampler, samplers
 from .splice import Voice, spliced
-from .stereo import lean, lean_circle, leaning, leaning_circle, turned, turned_circle
+from .stereo import placed, turned, turned_circle
 from .surprise import by_frame
 from .types import Audio, Codes, CodesStream, Grid, MeansStream, SignalStream, Take
 
@@ -43,7 +43,6 @@ PROBE = 192
 PART = 1024
 LONGEST_CIRCLE = 600
 HELD = 60.0  # seconds of a take that are held in memory rather than made twice, first to hear how loud it is
-MOVED = 12.0  # dB at most by which what is made is brought to the loudness of the original
 LEVELLINGS, LEVEL = 6, 0.05  # tries to bring a limited sound to a loudness, and LU that are near enough
 # chosen by `bench steps` on validation music: docs/steps.md
 COARSE = Confidence(temperature=0.85)
@@ -333,24 +332,22 @@ class Pipeline:
         plans = [(pieces, voices(mask, origin)) for pieces, mask in [*sources, (original, hidden)]]
         plans = [each for each in plans if any(turn.voice is Voice.ORIGINAL for turn in each[1])]
         for pieces, plan in [] if draft.settings["redraw"] else plans:
-            made = spliced(_floats(pieces()), made, plan)
+            made = spliced((Audio(piece.wave.float(), piece.sample_rate) for piece in pieces()), made, plan)
         return made
 
     def _made(self, draft: Draft, original: Pieces | None = None) -> Iterator[Audio]:
         """What the codec makes of a take's tokens, limited; with an original, as loud, and leaning to the same side."""
         drawn, circular = partial(self._drawn, draft, original), draft.origin.circular
         if original is not None and "loudness" not in draft.settings:
-            drawn = _as_loud(drawn, original, held=circular or draft.origin.seconds <= HELD)
+            drawn = as_loud(drawn, original, held=circular or draft.origin.seconds <= HELD)
         return map(limited_circle, drawn()) if circular else limited(drawn())
 
     def _drawn(self, draft: Draft, original: Pieces | None) -> Iterator[Audio]:
-        made, origin = self.decode_blocks(_parts(draft.codes), draft.origin), draft.origin
+        origin = draft.origin
+        made = self.decode_blocks((part.long() for part in draft.codes.split(PART, dim=-1)), origin)
         if original is None or origin.channels == 1 or not self.codec.draws_phases:
             return made
-        if origin.circular:
-            wanted = lean_circle(join(_floats(original())))
-            return (leaning_circle(whole, wanted) for whole in made)
-        return leaning(made, lean(_floats(original())), 1 / draft.settings.get("stretch", 1))
+        return placed(made, original, circular=origin.circular, pace=1 / draft.settings.get("stretch", 1))
 
     def _levelled(self, draft: Draft, loudness: float) -> Draft:
         """A draft with the gain that gives what it makes this loudness, peaks limited; silence stays as it is."""
@@ -368,24 +365,6 @@ class Pipeline:
         made = self.codec.decode(piece.long(), piece.shape[-1] * self.grid.hop)
         _ = [loudness_of([Audio(made[None], self.grid.sample_rate)]) for _ in ("original", "take")]
         return 1.25 * (clock() - began) * codes.shape[-1] / piece.shape[-1]
-
-
-def _as_loud(made: Pieces, original: Pieces, *, held: bool) -> Pieces:
-    """A sound as loud as the original, at most 12 dB up or down; `held` in memory, else made twice."""
-    if held:
-        whole = list(made())
-        made = lambda: whole  # noqa: E731
-    change = loudness_of(_floats(original())) - loudness_of(made())
-    gain = 10 ** (max(-MOVED, min(MOVED, change)) / 20) if math.isfinite(change) else 1.0
-    return lambda: (Audio(piece.wave * gain, piece.sample_rate) for piece in made())
-
-
-def _floats(pieces: Iterable[Audio]) -> Iterator[Audio]:
-    return (Audio(piece.wave.float(), piece.sample_rate) for piece in pieces)
-
-
-def _parts(codes: Codes) -> Iterator[Codes]:
-    return (part.long() for part in codes.split(PART, dim=-1))
 
 
 def _check_shape(piece: Audio) -> None:

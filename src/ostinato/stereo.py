@@ -5,7 +5,7 @@ would make the left loud and the right quiet, whatever the original was. Turned 
 the left as on the right: how wide the sound is stays. Which way it leans is measured in the original, band by band.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +15,7 @@ from torch import Tensor
 from .dsp import left_right, mid_side
 from .image import BANDS, CORE, HOP, SILENT, SIZE, band_of, joined, spectra_of
 from .level import opened
+from .resampling import join
 from .types import Audio, SignalStream
 from .windows import windows
 
@@ -53,7 +54,11 @@ def lean(pieces: Iterable[Audio]) -> Lean:
     rate, waves = opened(pieces)
     step = round(STEP * rate)
     looks = [
-        _sums(torch.fft.rfft(mid_side(window) * torch.hann_window(window.shape[1]))[:, None], window.shape[1], rate)
+        _sums(
+            torch.fft.rfft(mid_side(window.float()) * torch.hann_window(window.shape[1]))[:, None],
+            window.shape[1],
+            rate,
+        )
         for window, _ in windows(waves, step, step // 2)
     ]
     return _share(_smooth(torch.cat(looks, 1), LOOKS))
@@ -61,7 +66,7 @@ def lean(pieces: Iterable[Audio]) -> Lean:
 
 def lean_circle(audio: Audio) -> Lean:
     """`lean` of a sound that goes round: one for all of it, wherever it was cut open."""
-    return _share(_sums(torch.fft.rfft(mid_side(audio.wave[0]))[:, None], audio.samples, audio.sample_rate))
+    return _share(_sums(torch.fft.rfft(mid_side(audio.wave[0].float()))[:, None], audio.samples, audio.sample_rate))
 
 
 def leaning(pieces: Iterable[Audio], wanted: Lean, pace: float = 1.0) -> Iterator[Audio]:
@@ -89,6 +94,16 @@ def leaning_circle(audio: Audio, wanted: Lean) -> Audio:
     spectra = torch.fft.rfft(sides)[:, None]
     side = torch.fft.irfft(_placed(spectra, _sums(spectra, size, rate), wanted, size, rate)[0], n=size)
     return Audio(left_right(torch.stack([sides[0], side]))[None], rate)
+
+
+def placed(
+    made: Iterable[Audio], original: Callable[[], Iterable[Audio]], *, circular: bool = False, pace: float = 1.0
+) -> Iterator[Audio]:
+    """What was made, leaning to where the original does; a circle is one piece."""
+    if circular:
+        wanted = lean_circle(join(original()))
+        return (leaning_circle(whole, wanted) for whole in made)
+    return leaning(made, lean(original()), pace)
 
 
 def _sums(spectra: Spectra, size: int, sample_rate: int) -> Sums:
