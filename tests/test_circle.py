@@ -65,6 +65,7 @@ class Lapped:
 
     grid = Grid(codebooks=2 * HOP, vocabulary=1 << 16)
     reach = period = 1
+    draws_phases = False
     window = torch.hann_window(2 * HOP).sqrt()
 
     def encode(self, signal: Signal) -> Codes:

@@ -29,7 +29,7 @@ class Steps:
     """A codec that holds one sample of every hop, four times finer with each codebook."""
 
     grid = Grid(sample_rate=RATE, hop=4, codebooks=5, vocabulary=4)
-    reach, period = 0, 1
+    reach, period, draws_phases = 0, 1, False
 
     def encode(self, signal: Tensor) -> Tensor:
         held = torch.nn.functional.pad(signal, (0, -signal.shape[-1] % 4))[:, ::4]

@@ -85,7 +85,7 @@ def score_prompts(
     heard = codec.decode(codes, chosen[0].audio.samples)
     mask = torch.cat([take.mask for take in takes])
     chance = codec.decode(fill_by_chance(codes, mask, known, codec.grid.vocabulary, seed), heard.shape[-1])
-    took = torch.cat([take.audio.wave[:, 0] for take in takes])
+    took = codec.decode(torch.cat([take.codes for take in takes]), heard.shape[-1])
     return _variation(folder, chosen, asked, mask, seed, _distances(heard, took, chance, _others(chosen), rate))
 
 
