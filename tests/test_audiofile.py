@@ -219,7 +219,7 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "headerless": (lambda f: text_file(f, "text.raw"), "is not a sound file we can read"),
     "truncated": (truncated_flac, "is damaged or cut short after"),
-    "boastful": (boastful_flac, "is damaged or cut short after"),
+    "boastful": (boastful_flac, r"is damaged: its header claims \d+ s, too many for \d+ bytes"),
     "endless": (endless_flac, "does not say how long it is"),
     "zero samples": (lambda f: raw(f / "none.wav", np.zeros((0, 2))), "holds no samples"),
     "nan": (lambda f: one_bad_sample(f, np.nan), r"must hold finite numbers, got NaN or infinity at 0\.500 s"),

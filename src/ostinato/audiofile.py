@@ -30,6 +30,7 @@ LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000
 BLOCK = 1 << 16
 WAV_LIMIT = (1 << 32) - (1 << 20)
 UNKNOWN_LENGTH = 1 << 56
+MOST_IN_A_BYTE = 1 << 14  # samples; silence in FLAC comes to a third of that
 
 
 @dataclass(frozen=True)
@@ -338,6 +339,9 @@ def _check_header(facts: Facts) -> None:
         raise AudioError(f"{facts.path} holds no samples; a sound needs at least one")
     if facts.samples >= UNKNOWN_LENGTH:
         raise AudioError(f"{facts.path} does not say how long it is; save it again as WAV or FLAC")
+    size = facts.path.stat().st_size
+    if facts.samples > MOST_IN_A_BYTE * size:
+        raise AudioError(f"{facts.path} is damaged: its header claims {facts.seconds:.0f} s, too many for {size} bytes")
     if not 1 <= facts.channels <= CHANNELS:
         raise AudioError(f"{facts.path} has {facts.channels} channels; mix it down to mono or stereo")
     if not LOWEST_RATE <= facts.sample_rate <= HIGHEST_RATE:

@@ -24,6 +24,7 @@ from ..hints import Hint
 from ..hints.beats import OnBeats
 from ..hints.levels import Finer
 from ..hints.places import Periodic
+from ..pipeline import COARSE
 from ..prompts import Prompt
 from ..sampling import Confidence
 from ..types import Beats, Grid
@@ -52,7 +53,7 @@ class Settings:
         "how many beats the loop has, all as long, from its start; 0 listens for them", default=0, low=0, high=1024
     )
     codebooks: int = knob("finer codebooks than these are always made anew", default=4, low=1, high=64)
-    temperature: float = knob("how daring", default=1.0, low=0, high=5)
+    temperature: float = knob("how daring", default=COARSE.temperature, low=0, high=5)
     seed: int = knob("another seed, another take; 0 draws one", default=0, low=0, high=SEEDS - 1)
     deadline: float = knob(
         "when the take must be there, from when it was asked for", default=4.0, unit="s", low=0.02, high=120

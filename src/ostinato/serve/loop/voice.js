@@ -3,7 +3,7 @@
 import { encode } from "./wav.js";
 
 const MOST = 24;
-export const USUAL = { periodic: 7, beat: 0, temperature: 1, feedback: false, overdub: true };
+export const USUAL = { periodic: 7, beat: 0, temperature: 0.85, feedback: false, overdub: true };
 
 export class Voice {
   constructor(id) {
