@@ -381,6 +381,7 @@ def test_a_sequencer_s_clock_sets_the_tempo_and_the_beats_and_starts_and_stops(p
     page.locator("#timed").check()
     page.locator("#bars").fill("1")
     load(page, 2.0)
+    until(page, "looper.engine.length > 0")
     length, rate = page.evaluate("[looper.engine.length, looper.engine.rate]")
     assert length == round(4 * 60 * rate / 137.5)
     turn(page, "beat", 100)
