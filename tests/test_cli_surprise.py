@@ -37,9 +37,9 @@ def test_all_formats_tell_what_the_library_tells(sound: Path, tiny_model: Path, 
         told = run(sound, "-o", tmp_path / f"b.{suffix}", "--passes", 3, "--model", tiny_model, "--json")
         assert json.loads(told.stdout)["values"] == str(tmp_path / f"b.{suffix}")
         assert json.loads(told.stdout)["bits"]["coarse"] == pytest.approx(float(bits[:, :4].mean()), abs=1e-3)
-    binary = np.load(tmp_path / "b.npz")
-    assert binary["bits"].shape == (2, 6, 40)
-    assert np.allclose(binary["bits"], bits.numpy(), atol=1e-5)
+    with np.load(tmp_path / "b.npz") as binary:
+        assert binary["bits"].shape == (2, 6, 40)
+        assert np.allclose(binary["bits"], bits.numpy(), atol=1e-5)
     plain = json.loads((tmp_path / "b.json").read_text())
     assert np.allclose(plain["bits"], bits.numpy(), atol=1e-4)
     assert plain["seconds"] == pytest.approx([frame * 768 / 44100 for frame in range(40)], abs=1e-6)

@@ -67,7 +67,8 @@ def test_the_fixtures_are_here():
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
 def test_agrees_with_the_published_code(case: Case):
     run = runner(case["call"])
-    held = {key: torch.from_numpy(np.asarray(value)) for key, value in np.load(FOLDER / case["file"]).items()}
+    with np.load(FOLDER / case["file"]) as file:
+        held = {key: torch.from_numpy(np.asarray(value)) for key, value in file.items()}
     given = {key.removeprefix("in."): value for key, value in held.items() if key.startswith("in.")}
     chance = torch.Generator().manual_seed(case["seed"] or 0)
     with torch.no_grad():
@@ -257,9 +258,9 @@ def run_interface_decode(case: Case, given: Tensors, chance: torch.Generator) ->
 
 def run_times(case: Case, given: Tensors, chance: torch.Generator) -> Tensors:
     """What went in is known of the first alone; the others must be times of whole frames, and whole frames."""
-    held = np.load(FOLDER / case["file"])
-    counts = [round(time / grid().seconds(1)) for time in held["out.t2s"].tolist()]
-    inside = [grid().seconds(int(count) - 1) + grid().seconds(1) / 2 for count in held["out.s2t_arr"].tolist()]
+    with np.load(FOLDER / case["file"]) as held:
+        counts = [round(time / grid().seconds(1)) for time in held["out.t2s"].tolist()]
+        inside = [grid().seconds(int(count) - 1) + grid().seconds(1) / 2 for count in held["out.s2t_arr"].tolist()]
     return {
         "s2t": torch.tensor([published_masks.frames(grid(), time) for time in case["params"]["seconds"]]),
         "t2s": torch.tensor([grid().seconds(count) for count in counts], dtype=torch.float64),
