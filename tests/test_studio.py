@@ -130,6 +130,7 @@ def test_a_take_becomes_the_next_input_and_there_is_a_way_back(page: Any):
     page.wait_for_function("document.querySelector('#ost-takes input').value.startsWith('· take-1.wav')")
     page.locator("#ost-back").click()
     page.wait_for_function("document.querySelector('#ost-takes input').value.startsWith('loop.flac')")
+    page.wait_for_timeout(1500)  # what the choice sets off may still write over the answer
     page.locator("#ost-back").click()
     page.get_by_text("nothing before it").first.wait_for()
 
