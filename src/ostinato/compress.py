@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -31,7 +31,7 @@ from .prompts import Prompt
 from .resampling import resampled
 from .sampling import Sampler, samplers
 from .surprise import by_frame
-from .types import Audio, Codes, Grid
+from .types import Codes, Grid, Pieces
 from .windows import windows
 
 NO_CONTEXT = "0" * 8
@@ -265,7 +265,7 @@ def packed_as(
     return found
 
 
-def images_of(pieces: Callable[[], Iterable[Audio]], grid: Grid, block: int) -> list[Image]:
+def images_of(pieces: Pieces, grid: Grid, block: int) -> list[Image]:
     """The stereo image of each block of `block` frames of a stereo sound in pieces."""
     waves = (mid_side(piece.wave[0])[None] for piece in resampled(pieces(), grid.sample_rate))
     cut = windows(waves, block * grid.hop, 0)

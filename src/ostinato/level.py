@@ -11,7 +11,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from .errors import AudioError
-from .types import Audio
+from .types import Audio, Pieces
 from .windows import around, windows
 
 TARGET = -20.0
@@ -71,9 +71,7 @@ def loudness_of(pieces: Iterable[Audio]) -> float:
     return _gated(steps[: samples // step].unfold(0, STEPS, 1).sum(-1) / (STEPS * step))
 
 
-def as_loud(
-    made: Callable[[], Iterable[Audio]], original: Callable[[], Iterable[Audio]], *, held: bool
-) -> Callable[[], Iterator[Audio]]:
+def as_loud(made: Pieces, original: Pieces, *, held: bool) -> Callable[[], Iterator[Audio]]:
     """A sound as loud as the original, at most 12 dB up or down; `held` in memory, else made twice."""
     whole = list(made()) if held else None
 

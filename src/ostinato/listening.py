@@ -10,11 +10,10 @@ from .clip import Heard
 from .onsets import onsets
 from .resampling import join
 from .tracking import load_tracker
-from .types import Audio, Beats
+from .types import Audio, Beats, Pieces
 from .windows import around, open_windows
 
 PART, CONTEXT = 300.0, 30.0
-Pieces = Callable[[], Iterable[Audio]]
 Moments = list[tuple[float, bool]]
 
 

@@ -19,7 +19,7 @@ from .pitch import transposed
 from .prompts import Prompt
 from .resampling import join
 from .stretch import stretched, stretched_heard
-from .types import Audio, Codes, Grid
+from .types import Audio, Codes, Grid, Pieces
 
 PIECE = 1 << 18
 
@@ -93,7 +93,7 @@ def encode_file(
 
 def _encoded(
     pipeline: Pipeline,
-    pieces: Callable[[], Iterable[Audio]],
+    pieces: Pieces,
     seconds: int,
     *,
     loop: bool,
@@ -116,7 +116,7 @@ def file_pieces(path: Path) -> Callable[[], Iterator[Audio]]:
     return pieces
 
 
-def _transposed(source: Path, semitones: float, *, circular: bool) -> Callable[[], Iterable[Audio]]:
+def _transposed(source: Path, semitones: float, *, circular: bool) -> Pieces:
     """Pieces of a sound file, transposed: as it is, or in one piece."""
     pieces = file_pieces(source)
     if not semitones:

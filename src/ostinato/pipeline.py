@@ -27,7 +27,7 @@ from .errors import AudioError, CheckpointError, ConfigError
 from .filling import Progress, fill, stages
 from .hints import Hint, needs, plain_hint
 from .level import as_loud, circular_gain, level_gain, limited, limited_circle, loudness_of
-from .listening import Pieces, listen
+from .listening import listen
 from .lm import LMConfig, MaskedModel
 from .models import PARTS, check_fit, fingerprint, folder_of
 from .prompts import Prompt
@@ -37,7 +37,7 @@ from .sampling import Confidence, Sampler, samplers
 from .splice import Voice, spliced
 from .stereo import placed, turned, turned_circle
 from .surprise import by_frame
-from .types import Audio, Codes, CodesStream, Grid, MeansStream, SignalStream, Take
+from .types import Audio, Codes, CodesStream, Grid, MeansStream, Pieces, SignalStream, Take
 
 PROBE = 192
 PART = 1024

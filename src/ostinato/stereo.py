@@ -5,7 +5,7 @@ would make the left loud and the right quiet, whatever the original was. Turned 
 the left as on the right: how wide the sound is stays. Which way it leans is measured in the original, band by band.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +16,7 @@ from .dsp import left_right, mid_side
 from .image import BANDS, CORE, HOP, SILENT, SIZE, band_of, joined, spectra_of
 from .level import opened
 from .resampling import join
-from .types import Audio, SignalStream
+from .types import Audio, Pieces, SignalStream
 from .windows import windows
 
 STEP = 0.25  # seconds from look to look
@@ -96,9 +96,7 @@ def leaning_circle(audio: Audio, wanted: Lean) -> Audio:
     return Audio(left_right(torch.stack([sides[0], side]))[None], rate)
 
 
-def placed(
-    made: Iterable[Audio], original: Callable[[], Iterable[Audio]], *, circular: bool = False, pace: float = 1.0
-) -> Iterator[Audio]:
+def placed(made: Iterable[Audio], original: Pieces, *, circular: bool = False, pace: float = 1.0) -> Iterator[Audio]:
     """What was made, leaning to where the original does; a circle is one piece."""
     if circular:
         wanted = lean_circle(join(original()))

@@ -63,6 +63,10 @@ class Audio:
         return self.samples / self.sample_rate
 
 
+Pieces: TypeAlias = Callable[[], Iterable[Audio]]
+"""A sound in pieces, as often as it is asked for."""
+
+
 @config
 class Grid:
     """The raster of tokens. The only place where seconds become frames."""
