@@ -24,6 +24,8 @@ SIZE, HOP, CORE = 4096, 2048, 1 << 16
 SILENT = 1e-9
 
 Image = Int[np.ndarray, "2 band"]
+Spectra = Complex[Tensor, "2 frame bin"]
+Sums = Float[Tensor, "3 frame band"]
 
 
 def measure(sides: Float[Tensor, "2 sample"], sample_rate: int) -> Image:
@@ -33,12 +35,8 @@ def measure(sides: Float[Tensor, "2 sample"], sample_rate: int) -> Image:
     beside the mid, in steps of 3 dB up to 0 dB, with 0 for none.
     """
     window = torch.hann_window(sides.shape[1], dtype=torch.float64)
-    mid, side = torch.fft.rfft(sides.double() * window)
-    band = band_of(len(mid), sides.shape[1], sample_rate)
-    power, cross, other = (
-        torch.zeros(BANDS, dtype=torch.float64).index_add_(0, band, each)
-        for each in (mid.abs().square(), (side * mid.conj()).real, side.abs().square())
-    )
+    spectra = torch.fft.rfft(sides.double() * window)[:, None]
+    power, cross, other = band_sums(spectra, sides.shape[1], sample_rate)[:, 0]
     share = (cross / power.clamp_min(SILENT)).clamp(-1, 1)
     middle = PANS // 2
     pan = (share * middle).round() / middle
@@ -70,6 +68,14 @@ def spread(pieces: Iterable[Audio], image_of: Callable[[float], Image | None]) -
         side = joined(spectra * gains)[SIZE : SIZE + real]
         mid = window[0, SIZE : SIZE + real]
         yield Audio(torch.stack([mid + side, mid - side])[None], rate)
+
+
+def band_sums(spectra: Spectra, size: int, sample_rate: int) -> Sums:
+    """In bands: energy of the mid, what mid and side have in common, energy of the side. A frame has `size` samples."""
+    mid, side = spectra
+    each = torch.stack([mid.abs().square(), (side * mid.conj()).real, side.abs().square()])
+    band = band_of(each.shape[-1], size, sample_rate)
+    return each.new_zeros(*each.shape[:2], BANDS).index_add_(2, band, each)
 
 
 def spectra_of(wave: Float[Tensor, " sample"]) -> Complex[Tensor, "frame bin"]:

@@ -13,7 +13,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from .dsp import left_right, mid_side
-from .image import BANDS, CORE, HOP, SILENT, SIZE, band_of, joined, spectra_of
+from .image import CORE, HOP, SILENT, SIZE, Spectra, Sums, band_of, band_sums, joined, spectra_of
 from .level import opened
 from .resampling import join
 from .types import Audio, Pieces, SignalStream
@@ -26,8 +26,6 @@ LOUDEST = 2.0  # times that what the mid does not explain may become louder
 
 Lean = Float[Tensor, "time band"]
 Sides = Float[Tensor, "side sample"]
-Spectra = Complex[Tensor, "2 frame bin"]
-Sums = Float[Tensor, "3 frame band"]
 
 
 def turned(waves: SignalStream) -> Iterator[Float[Tensor, "_ _"]]:
@@ -54,11 +52,7 @@ def lean(pieces: Iterable[Audio]) -> Lean:
     rate, waves = opened(pieces)
     step = round(STEP * rate)
     looks = [
-        _sums(
-            torch.fft.rfft(mid_side(window.float()) * torch.hann_window(window.shape[1]))[:, None],
-            window.shape[1],
-            rate,
-        )
+        _sums(mid_side(window.float()) * torch.hann_window(window.shape[1]), rate)
         for window, _ in windows(waves, step, step // 2)
     ]
     return _share(_smooth(torch.cat(looks, 1), LOOKS))
@@ -66,7 +60,7 @@ def lean(pieces: Iterable[Audio]) -> Lean:
 
 def lean_circle(audio: Audio) -> Lean:
     """`lean` of a sound that goes round: one for all of it, wherever it was cut open."""
-    return _share(_sums(torch.fft.rfft(mid_side(audio.wave[0].float()))[:, None], audio.samples, audio.sample_rate))
+    return _share(_sums(mid_side(audio.wave[0].float()), audio.sample_rate))
 
 
 def leaning(pieces: Iterable[Audio], wanted: Lean, pace: float = 1.0) -> Iterator[Audio]:
@@ -83,7 +77,7 @@ def leaning(pieces: Iterable[Audio], wanted: Lean, pace: float = 1.0) -> Iterato
         spectra = torch.stack([spectra_of(mid), spectra_of(side)])
         times = (number * CORE - CONTEXT + torch.arange(spectra.shape[1]) * HOP + SIZE / 2) / rate
         place = (times * pace / STEP).long().clamp(0, len(wanted) - 1)
-        sums = _smooth(_sums(spectra, SIZE, rate), FRAMES)
+        sums = _smooth(band_sums(spectra, SIZE, rate), FRAMES)
         side = joined(_placed(spectra, sums, wanted[place], SIZE, rate))
         yield Audio(left_right(torch.stack([mid, side])[:, CONTEXT : CONTEXT + real])[None], rate)
 
@@ -92,7 +86,7 @@ def leaning_circle(audio: Audio, wanted: Lean) -> Audio:
     """`leaning` for a sound that goes round, all of it alike."""
     sides, size, rate = mid_side(audio.wave[0]), audio.samples, audio.sample_rate
     spectra = torch.fft.rfft(sides)[:, None]
-    side = torch.fft.irfft(_placed(spectra, _sums(spectra, size, rate), wanted, size, rate)[0], n=size)
+    side = torch.fft.irfft(_placed(spectra, band_sums(spectra, size, rate), wanted, size, rate)[0], n=size)
     return Audio(left_right(torch.stack([sides[0], side]))[None], rate)
 
 
@@ -104,12 +98,9 @@ def placed(made: Iterable[Audio], original: Pieces, *, circular: bool = False, p
     return leaning(made, lean(original()), pace)
 
 
-def _sums(spectra: Spectra, size: int, sample_rate: int) -> Sums:
-    """Energy of the mid, what mid and side have in common, and energy of the side, in bands."""
-    mid, side = spectra
-    each = torch.stack([mid.abs().square(), (side * mid.conj()).real, side.abs().square()])
-    band = band_of(each.shape[-1], size, sample_rate)
-    return torch.zeros(*each.shape[:2], BANDS).index_add_(2, band, each)
+def _sums(sides: Sides, sample_rate: int) -> Sums:
+    """Those of all samples at once, as one frame."""
+    return band_sums(torch.fft.rfft(sides)[:, None], sides.shape[1], sample_rate)
 
 
 def _smooth(sums: Sums, count: int) -> Sums:
