@@ -362,8 +362,8 @@ class Pipeline:
     def _seconds_to_decode(self, codes: Codes, clock: Callable[[], float]) -> float:
         """How long it will take to decode, as a short piece tells, and a quarter more for what else is left."""
         piece, began = codes[..., :PROBE], clock()
-        made = self.codec.decode(piece.long(), piece.shape[-1] * self.grid.hop)
-        _ = [loudness_of([Audio(made[None], self.grid.sample_rate)]) for _ in ("original", "take")]
+        sound = [Audio(self.codec.decode(piece.long(), piece.shape[-1] * self.grid.hop)[None], self.grid.sample_rate)]
+        _ = loudness_of(sound), loudness_of(sound)  # the original's and the take's
         return 1.25 * (clock() - began) * codes.shape[-1] / piece.shape[-1]
 
 

@@ -58,7 +58,7 @@ def add_published(desk: Desk) -> None:
         return await shown_plainly(published_api.vamp(desk, client, asked))
 
     async def change_preset(preset: str) -> tuple[float, ...]:
-        return _plainly(lambda: published_api.change_preset(preset))
+        return plainly(lambda: published_api.change_preset(preset))
 
     vamp.__signature__ = _named(inspect.signature(vamp), usual)  # type: ignore[attr-defined]
     for button in buttons[:2]:
@@ -87,7 +87,8 @@ async def shown_plainly(work: Awaitable[T]) -> T:
         raise gr.Error(plain_words(error), print_exception=False) from None
 
 
-def _plainly(work: Callable[[], T]) -> T:
+def plainly(work: Callable[[], T]) -> T:
+    """The same for work that need not be waited for."""
     try:
         return work()
     except OstinatoError as error:

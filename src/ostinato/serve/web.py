@@ -18,7 +18,7 @@ from ..prompts import preset, preset_help, presets
 from ..sampling import Confidence
 from ..sketch import LOOP
 from .desk import Desk, plain_words
-from .doors import add_harp, add_published, sealed
+from .doors import add_harp, add_published, plainly, sealed
 from .limits import admit
 from .service import State, Ticket
 from .session import before, branches, picture, player
@@ -185,7 +185,7 @@ class Studio:
 
     def show_preset(self, name: str) -> list[Any]:
         """The hints of a preset."""
-        return values_of(_said(lambda: preset(name)))
+        return values_of(plainly(lambda: preset(name)))
 
     def show_mask(self, room: str, sound: str | None, loop: bool, *hints: Any) -> tuple[Any, str]:
         """The sound's spectrogram under the prompt's mask."""
@@ -313,13 +313,6 @@ class Studio:
 
 def _visitor(request: gr.Request) -> str:
     return f"studio {request.session_hash}"
-
-
-def _said(work: Callable[[], Any]) -> Any:
-    try:
-        return work()
-    except OstinatoError as error:
-        raise gr.Error(plain_words(error), print_exception=False) from None
 
 
 def _line(text: str, wrong: bool = False) -> str:
