@@ -16,8 +16,10 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from ostinato import audiofile, cli_info, cli_vary, doctor, plot
+from ostinato import audiofile, doctor, plot
+from ostinato.cli import info as cli_info
 from ostinato.cli import main
+from ostinato.cli import vary as cli_vary
 from ostinato.config import knobs
 from ostinato.hints import hints
 from ostinato.lm import MaskedModel

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from ostinato import audiofile, beatsfile, listening
 from ostinato.cli import main
-from ostinato.cli_flags import Given, flags_of, given, notes_on
+from ostinato.cli.flags import Given, flags_of, given, notes_on
 from ostinato.errors import AudioError, ConfigError
 from ostinato.grids import steady, tapped
 from ostinato.types import Audio, Beats

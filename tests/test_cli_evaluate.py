@@ -8,8 +8,9 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from ostinato import audiofile, cli_evaluate
-from ostinato.cli_evaluate import evaluate
+from ostinato import audiofile
+from ostinato.cli import evaluate as cli_evaluate
+from ostinato.cli.evaluate import evaluate
 from ostinato.errors import ConfigError, OstinatoError, TrainingError
 from ostinato.evaluate import card, page
 from ostinato.evaluate.estimates import Estimate

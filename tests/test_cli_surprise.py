@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from ostinato import audiofile
 from ostinato.cli import main
-from ostinato.cli_surprise import moments
+from ostinato.cli.surprise import moments
 from ostinato.pipeline import load
 from ostinato.plot_surprise import columns
 from ostinato.surprise import surprisal

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from ostinato import audiofile, cli_train
+from ostinato import audiofile
 from ostinato import corpus as music
+from ostinato.cli import train as cli_train
 from ostinato.config import plain
 from ostinato.corpus import Corpus, Package, Track
 from ostinato.train import presets

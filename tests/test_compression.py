@@ -11,7 +11,7 @@ import torch
 from ostinato import audiofile
 from ostinato.checkpoint import write_tensors
 from ostinato.cli import main
-from ostinato.cli_bench_compress import draw, report
+from ostinato.cli.bench_compress import draw, report
 from ostinato.compress import Rung
 from ostinato.context import CONTEXT
 from ostinato.errors import ConfigError, MissingPartError
@@ -136,7 +136,7 @@ def test_the_command_writes_figures_and_a_picture(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setattr("ostinato.cli_bench_compress.systems", lambda *_, **__: two(systems(pipeline, 6000.0)))
+    monkeypatch.setattr("ostinato.cli.bench_compress.systems", lambda *_, **__: two(systems(pipeline, 6000.0)))
     words = ["bench", "compress", "--model", pipeline.folder, "--split-dir", split, "--passages", 2, "--seconds", 3.5]
     with pytest.raises(SystemExit) as done:
         main(

@@ -7,7 +7,8 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from ostinato import audiofile, cli_bench
+from ostinato import audiofile
+from ostinato.cli import bench as cli_bench
 from ostinato.cli import main
 from ostinato.errors import AudioError
 from ostinato.evaluate.following import following

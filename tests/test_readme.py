@@ -11,8 +11,10 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from ostinato import audiofile, cli_train, cli_vary, models
+from ostinato import audiofile, models
 from ostinato.cli import main
+from ostinato.cli import train as cli_train
+from ostinato.cli import vary as cli_vary
 from ostinato.hints import hints
 from ostinato.prompts import presets
 from ostinato.types import Audio

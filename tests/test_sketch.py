@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from ostinato import sketch
-from ostinato.cli_flags import given
-from ostinato.cli_job import prompt_of
-from ostinato.cli_vary import vary
+from ostinato.cli.flags import given
+from ostinato.cli.job import prompt_of
+from ostinato.cli.vary import vary
 from ostinato.clip import Clip
 from ostinato.errors import OstinatoError, PromptError
 from ostinato.hints import hints

@@ -9,7 +9,7 @@ import torch
 from click.testing import CliRunner
 
 from ostinato.cli import main
-from ostinato.cli_bench_take import repeated
+from ostinato.cli.bench_take import repeated
 from ostinato.pipeline import load
 from ostinato.prompts import Prompt
 from ostinato.sampling import Confidence

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ostinato.audiofile import info
-from ostinato.sketch import LOOP
+from ostinato.models import LOOP
 from tests import sounds
 from tests.server import Server
 

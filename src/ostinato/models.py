@@ -14,6 +14,7 @@ from .registry import nearest
 from .types import Grid
 
 MODELS = Path(__file__).parent / "weights"
+LOOP = Path(__file__).parent / "assets" / "loop.flac"
 PARTS = ("codec", "coarse", "fine")
 
 

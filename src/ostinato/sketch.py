@@ -12,12 +12,12 @@ from .clip import Clip
 from .errors import OstinatoError
 from .grids import steady
 from .hints import hints, needs
+from .models import LOOP
 from .onsets import onsets
 from .plot import HIDDEN, KEPT
 from .prompts import Prompt, presets
 from .types import Grid
 
-LOOP = Path(__file__).parent / "assets" / "loop.flac"
 BPM, OFFSET = 150.0, 0.01
 WIDTH, ROW, BAND, LINE = 720, 6, 10, "#888"
 SHOWN = {

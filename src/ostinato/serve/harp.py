@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import audiofile
-from ..cli_common import prompt_flags
+from ..cli.common import prompt_flags
 from ..config import knobs
 from ..errors import PromptError
 from ..hints import Hint

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ..audiofile import info, read
-from ..cli_common import prompt_flags
+from ..cli.common import prompt_flags
 from ..errors import PromptError
 from ..listening import listen
 from ..longplay import file_pieces

@@ -13,10 +13,10 @@ from gradio import themes
 
 from ..config import defaults
 from ..errors import OstinatoError
+from ..models import LOOP
 from ..pipeline import COARSE
 from ..prompts import preset, preset_help, presets
 from ..sampling import Confidence
-from ..sketch import LOOP
 from .desk import Desk, plain_words
 from .doors import add_harp, add_published, plainly, sealed
 from .limits import admit

@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from ..cli_common import sentence
+from ..cli.common import sentence
 from ..config import defaults, knobs, load
 from ..hints import Hint, hints
 from ..prompts import Prompt

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from .. import audiofile
 from ..budget import Budget
-from ..cli_flags import Given
-from ..cli_job import Job
+from ..cli.flags import Given
+from ..cli.job import Job
 from ..compress import compress, of_quality
 from ..config import config, knob
 from ..draft import Draft

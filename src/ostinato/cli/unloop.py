@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
-from .cli_common import from_flags, knob_flags, model_option
-from .models import home
-from .serve.limits import Limits
-from .serve.makers import Far, Near
-from .serve.osc import Door, Maker, Wire, check_parts
-from .serve.server import Place, open_desk
-from .serve.store import Store
+from ..models import home
+from ..serve.limits import Limits
+from ..serve.makers import Far, Near
+from ..serve.osc import Door, Maker, Wire, check_parts
+from ..serve.server import Place, open_desk
+from ..serve.store import Store
+from .common import from_flags, knob_flags, model_option
 
 
 @click.command()

@@ -7,9 +7,9 @@ from statistics import fmean
 
 import click
 
-from .cli_common import as_json, progress, show, table
-from .evaluate.beats import BeatScore, known_songs, score_beats
-from .tracking import load_tracker
+from ..evaluate.beats import BeatScore, known_songs, score_beats
+from ..tracking import load_tracker
+from .common import as_json, progress, show, table
 
 FIGURES = ("f", "cmlt", "amlt", "downbeat_f")
 

@@ -7,20 +7,20 @@ from typing import Any
 
 import click
 
-from . import audiofile
-from .cli_common import as_json, model_option, progress, show, sound, spare, table
-from .cli_flags import beat_options, given
-from .cli_job import heard_in
-from .compress import Rung, compress, of_quality
-from .config import parse_named
-from .errors import ConfigError
-from .expand import expand
-from .models import folder_of
-from .ostfile import Header, OstReader
-from .pipeline import load
-from .prompts import Prompt
-from .sampling import samplers
-from .types import Grid
+from .. import audiofile
+from ..compress import Rung, compress, of_quality
+from ..config import parse_named
+from ..errors import ConfigError
+from ..expand import expand
+from ..models import folder_of
+from ..ostfile import Header, OstReader
+from ..pipeline import load
+from ..prompts import Prompt
+from ..sampling import samplers
+from ..types import Grid
+from .common import as_json, model_option, progress, show, sound, spare, table
+from .flags import beat_options, given
+from .job import heard_in
 
 USUAL_RATE = 600.0
 

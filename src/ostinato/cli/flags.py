@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from . import audiofile, beatsfile
-from .cli_common import Command
-from .errors import ConfigError
-from .grids import FASTEST, SLOWEST, steady, tapped
-from .types import Beats
+from .. import audiofile, beatsfile
+from ..errors import ConfigError
+from ..grids import FASTEST, SLOWEST, steady, tapped
+from ..types import Beats
+from .common import Command
 
 SOURCES = {"bpm": "--bpm", "taps": "--taps", "labels": "--beats", "tracker": "--tracker"}
 OPTIONS = (

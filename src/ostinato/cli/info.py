@@ -7,25 +7,25 @@ from typing import Any
 import click
 import torch
 
-from . import audiofile, codesfile, ostfile, sketch
-from . import doctor as examination
-from .cli_common import as_json, command_line, limits, model_option, prompt_flags, sentence, show, table
-from .cli_compress import tell_ost
-from .cli_flags import flags_of, notes_on
-from .config import defaults, knobs, load, plain, unparse, unparse_named
-from .errors import CheckpointError, OstinatoError
-from .hints import describe, load_hint
-from .hints import hints as known_hints
-from .models import facts, fingerprint, folder_of, installed, shipped
-from .pipeline import COARSE, FINE
-from .prompts import Prompt, preset_help
-from .prompts import presets as known_presets
-from .registry import Registry
-from .sampling import Sampler
-from .sampling import samplers as known_samplers
-from .speed import matmul_speed
-from .tree import Node, lineage
-from .tree import about as about_take
+from .. import audiofile, codesfile, ostfile, sketch
+from .. import doctor as examination
+from ..config import defaults, knobs, load, plain, unparse, unparse_named
+from ..errors import CheckpointError, OstinatoError
+from ..hints import describe, load_hint
+from ..hints import hints as known_hints
+from ..models import facts, fingerprint, folder_of, installed, shipped
+from ..pipeline import COARSE, FINE
+from ..prompts import Prompt, preset_help
+from ..prompts import presets as known_presets
+from ..registry import Registry
+from ..sampling import Sampler
+from ..sampling import samplers as known_samplers
+from ..speed import matmul_speed
+from ..tree import Node, lineage
+from ..tree import about as about_take
+from .common import as_json, command_line, limits, model_option, prompt_flags, sentence, show, table
+from .compress import tell_ost
+from .flags import flags_of, notes_on
 
 
 @click.command()

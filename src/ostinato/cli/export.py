@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from .cli_common import as_json, model_option, progress, show
-from .export import export_onnx
-from .pipeline import load
+from ..export import export_onnx
+from ..pipeline import load
+from .common import as_json, model_option, progress, show
 
 
 @click.command()

@@ -8,9 +8,13 @@ from typing import Any
 
 import click
 
-from . import audiofile, plot
-from .budget import Budget
-from .cli_common import (
+from .. import audiofile, plot
+from ..budget import Budget
+from ..draft import Draft
+from ..errors import MissingPartError, OstinatoError
+from ..models import LOOP
+from ..prompts import preset
+from .common import (
     Watch,
     as_json,
     interruptible,
@@ -21,8 +25,8 @@ from .cli_common import (
     show,
     spare,
 )
-from .cli_flags import beat_options, given
-from .cli_job import (
+from .flags import beat_options, given
+from .job import (
     USUAL,
     Job,
     control_options,
@@ -39,11 +43,6 @@ from .cli_job import (
     source_options,
     way_options,
 )
-from .draft import Draft
-from .errors import MissingPartError, OstinatoError
-from .prompts import preset
-
-LOOP = Path(__file__).parent / "assets" / "loop.flac"
 
 
 @click.command()

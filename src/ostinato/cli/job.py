@@ -9,26 +9,26 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from . import audiofile
-from .budget import Budget
-from .cli_common import Command, Watch, duration, knob_flags, precision_option, runtime_option
-from .cli_flags import Given
-from .clip import Clip, Heard
-from .config import knobs, parse, parse_named, unparse_named
-from .config import load as load_settings
-from .draft import Draft
-from .errors import ConfigError
-from .hints import Hint, needs, parse_hint
-from .level import ready
-from .listening import listen
-from .longplay import file_pieces, vary_file
-from .pipeline import COARSE, FINE, Pipeline, load
-from .pitch import check_semitones
-from .prompts import Prompt, preset
-from .sampling import Sampler, samplers
-from .stretch import stretched_heard, stretched_samples
-from .takes import draft_of, tokens, usual_loudness
-from .tree import about
+from .. import audiofile
+from ..budget import Budget
+from ..clip import Clip, Heard
+from ..config import knobs, parse, parse_named, unparse_named
+from ..config import load as load_settings
+from ..draft import Draft
+from ..errors import ConfigError
+from ..hints import Hint, needs, parse_hint
+from ..level import ready
+from ..listening import listen
+from ..longplay import file_pieces, vary_file
+from ..pipeline import COARSE, FINE, Pipeline, load
+from ..pitch import check_semitones
+from ..prompts import Prompt, preset
+from ..sampling import Sampler, samplers
+from ..stretch import stretched_heard, stretched_samples
+from ..takes import draft_of, tokens, usual_loudness
+from ..tree import about
+from .common import Command, Watch, duration, knob_flags, precision_option, runtime_option
+from .flags import Given
 
 USUAL = "medium variation"
 

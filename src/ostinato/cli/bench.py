@@ -9,22 +9,22 @@ from typing import Any
 
 import click
 
-from . import audiofile
-from .bench import COLUMNS, STAGES, STEPS, Score, as_csv, contenders, course, known_scores, ladder, report, run
-from .chart import chart
-from .cli_common import as_json, model_option, precision_option, progress, runtime_option, show, table
-from .cli_evaluate import SPLIT, shared
-from .cli_vary import LOOP
-from .config import parse_named, plain
-from .errors import ConfigError, MissingPartError, OstinatoError
-from .evaluate.card import read_figures, write
-from .evaluate.following import following
-from .evaluate.passages import passages
-from .evaluate.seams import loop_seams, window_seams
-from .pipeline import load
-from .prompts import Prompt
-from .speed import CLOCKS, SECTIONS, Speed, make_twin, measure
-from .tracking import load_tracker
+from .. import audiofile
+from ..bench import COLUMNS, STAGES, STEPS, Score, as_csv, contenders, course, known_scores, ladder, report, run
+from ..chart import chart
+from ..config import parse_named, plain
+from ..errors import ConfigError, MissingPartError, OstinatoError
+from ..evaluate.card import read_figures, write
+from ..evaluate.following import following
+from ..evaluate.passages import passages
+from ..evaluate.seams import loop_seams, window_seams
+from ..models import LOOP
+from ..pipeline import load
+from ..prompts import Prompt
+from ..speed import CLOCKS, SECTIONS, Speed, make_twin, measure
+from ..tracking import load_tracker
+from .common import as_json, model_option, precision_option, progress, runtime_option, show, table
+from .evaluate import SPLIT, shared
 
 REPORT, VALUES, PAGE, PICTURE = "steps.json", "steps.csv", "steps.md", "steps.svg"
 

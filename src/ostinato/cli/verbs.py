@@ -1,29 +1,29 @@
-"""The command line. Each verb reads its flags, calls the library, and prints what came of it; see cli_*.py."""
+"""The command line: `main` and its verbs, each a module of this package."""
 
 from importlib import metadata
 
 import click
 
-from .cli_beats import beats
-from .cli_bench import bench
-from .cli_bench_compress import compress as bench_compress
-from .cli_bench_players import loop as bench_loop
-from .cli_bench_players import unloop as bench_unloop
-from .cli_bench_take import take as bench_take
-from .cli_codes import decode, encode
-from .cli_common import Door
-from .cli_compress import compress_verb, expand_verb
-from .cli_evaluate import evaluate
-from .cli_evaluate_beats import beats as evaluate_beats
-from .cli_export import export
-from .cli_info import doctor, hints, info, presets, samplers
-from .cli_models import models
-from .cli_serve import bench_serve, serve, studio
-from .cli_surprise import surprise
-from .cli_takes import blend, takes, telephone, undo
-from .cli_train import corpus, train
-from .cli_unloop import unloop
-from .cli_vary import demo, vary
+from .beats import beats
+from .bench import bench
+from .bench_compress import compress as bench_compress
+from .bench_players import loop as bench_loop
+from .bench_players import unloop as bench_unloop
+from .bench_take import take as bench_take
+from .codes import decode, encode
+from .common import Door
+from .compress import compress_verb, expand_verb
+from .evaluate import evaluate
+from .evaluate_beats import beats as evaluate_beats
+from .export import export
+from .info import doctor, hints, info, presets, samplers
+from .models import models
+from .serve import bench_serve, serve, studio
+from .surprise import surprise
+from .takes import blend, takes, telephone, undo
+from .train import corpus, train
+from .unloop import unloop
+from .vary import demo, vary
 
 evaluate.add_command(evaluate_beats)
 bench.add_command(bench_loop)

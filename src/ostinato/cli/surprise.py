@@ -14,14 +14,14 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from . import audiofile, plot, plot_surprise
-from .cli_common import as_json, model_option, progress, show, sound, spare, table
-from .errors import OstinatoError
-from .hints.surprise import smoothed
-from .longplay import encode_file
-from .pipeline import Pipeline, load
-from .surprise import PASSES, surprisal
-from .whole import whole
+from .. import audiofile, plot, plot_surprise
+from ..errors import OstinatoError
+from ..hints.surprise import smoothed
+from ..longplay import encode_file
+from ..pipeline import Pipeline, load
+from ..surprise import PASSES, surprisal
+from ..whole import whole
+from .common import as_json, model_option, progress, show, sound, spare, table
 
 WRITES = (".csv", ".json", ".npz")
 APART, NAMED, SMOOTH = 0.5, 5, 0.2

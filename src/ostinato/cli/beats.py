@@ -5,14 +5,14 @@ from typing import Any
 
 import click
 
-from . import audiofile, beatsfile
-from .cli_common import as_json, show, sound, spare, table
-from .cli_flags import beat_options, given
-from .clip import Heard
-from .grids import tempo
-from .listening import listen
-from .longplay import file_pieces
-from .types import Beats
+from .. import audiofile, beatsfile
+from ..clip import Heard
+from ..grids import tempo
+from ..listening import listen
+from ..longplay import file_pieces
+from ..types import Beats
+from .common import as_json, show, sound, spare, table
+from .flags import beat_options, given
 
 
 @click.command()

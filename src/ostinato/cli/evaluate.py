@@ -7,18 +7,18 @@ from typing import Any
 
 import click
 
-from .cli_common import as_json, command_line, model_option, progress, show
-from .errors import ConfigError
-from .evaluate import card, page
-from .evaluate.passages import passages
-from .evaluate.picture import listen as draw_levels
-from .evaluate.prediction import score_tokens
-from .evaluate.reconstruction import OPUS_RATES, score_codec
-from .evaluate.subject import about, codec_of, stages
-from .evaluate.variation import score_prompts
-from .pipeline import Pipeline, load
-from .prompts import Prompt
-from .types import Audio, Take
+from ..errors import ConfigError
+from ..evaluate import card, page
+from ..evaluate.passages import passages
+from ..evaluate.picture import listen as draw_levels
+from ..evaluate.prediction import score_tokens
+from ..evaluate.reconstruction import OPUS_RATES, score_codec
+from ..evaluate.subject import about, codec_of, stages
+from ..evaluate.variation import score_prompts
+from ..pipeline import Pipeline, load
+from ..prompts import Prompt
+from ..types import Audio, Take
+from .common import as_json, command_line, model_option, progress, show
 
 SPLIT = "music/test"
 

@@ -8,15 +8,15 @@ from typing import Any
 
 import click
 
-from .cli_common import as_json, model_option, progress, show, table
-from .cli_evaluate import SPLIT
-from .errors import OstinatoError
-from .evaluate.card import write
-from .evaluate.compression import Lead, Point, Size, leads, score, sizes, systems
-from .evaluate.judges import BEST, JUDGES
-from .evaluate.passages import passages
-from .pipeline import load
-from .plot import INK, check, save
+from ..errors import OstinatoError
+from ..evaluate.card import write
+from ..evaluate.compression import Lead, Point, Size, leads, score, sizes, systems
+from ..evaluate.judges import BEST, JUDGES
+from ..evaluate.passages import passages
+from ..pipeline import load
+from ..plot import INK, check, save
+from .common import as_json, model_option, progress, show, table
+from .evaluate import SPLIT
 
 REPORT, PICTURE = "compress.json", "compress.svg"
 

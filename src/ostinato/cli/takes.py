@@ -12,12 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import audiofile
-from .audiofile import Writer
-from .budget import Budget
-from .cli_common import Watch, as_json, model_option, output, progress, prompt_flags, show, spare
-from .cli_flags import Given, beat_options, given
-from .cli_job import (
+from .. import audiofile
+from ..audiofile import Writer
+from ..budget import Budget
+from ..errors import OstinatoError
+from ..hints import needs, parse_hint
+from ..longplay import file_pieces
+from ..pipeline import load
+from ..prompts import Prompt
+from ..takes import blend as blended
+from ..takes import draft_of, read_draft, usual_loudness
+from ..tree import Node, node, parent
+from ..tree import tree as tree_of
+from ..whole import whole
+from .common import Watch, as_json, model_option, output, progress, prompt_flags, show, spare
+from .flags import Given, beat_options, given
+from .job import (
     Job,
     control_options,
     controls_of,
@@ -35,17 +45,7 @@ from .cli_job import (
     told,
     way_options,
 )
-from .cli_live import LIVE, live, live_options, ring_of
-from .errors import OstinatoError
-from .hints import needs, parse_hint
-from .longplay import file_pieces
-from .pipeline import load
-from .prompts import Prompt
-from .takes import blend as blended
-from .takes import draft_of, read_draft, usual_loudness
-from .tree import Node, node, parent
-from .tree import tree as tree_of
-from .whole import whole
+from .live import LIVE, live, live_options, ring_of
 
 if TYPE_CHECKING:
     pass

@@ -14,12 +14,12 @@ from typing import Any, TypeVar
 
 import click
 
-from .config import Knob, defaults, knobs, load
-from .errors import ConfigError, OstinatoError
-from .hints import describe
-from .nn.lower import PRECISIONS
-from .prompts import Prompt
-from .runtime import RUNTIMES
+from ..config import Knob, defaults, knobs, load
+from ..errors import ConfigError, OstinatoError
+from ..hints import describe
+from ..nn.lower import PRECISIONS
+from ..prompts import Prompt
+from ..runtime import RUNTIMES
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Watch = Callable[[str, int, int], None]

@@ -9,20 +9,20 @@ from typing import Any, TypeVar
 
 import click
 
-from . import corpus as music
-from .checkpoint import CONFIG
-from .cli_common import as_json, progress, show, table
-from .config import load, plain
-from .errors import ConfigError
-from .models import folder_of
-from .prepare import Report, prepare, prepare_folder
-from .train import presets
-from .train.beats import BeatTraining
-from .train.codec import CodecTraining
-from .train.context import ContextTraining
-from .train.lm import LMTraining
-from .train.loop import BEST, LOG
-from .train.runs import settings_of, start
+from .. import corpus as music
+from ..checkpoint import CONFIG
+from ..config import load, plain
+from ..errors import ConfigError
+from ..models import folder_of
+from ..prepare import Report, prepare, prepare_folder
+from ..train import presets
+from ..train.beats import BeatTraining
+from ..train.codec import CodecTraining
+from ..train.context import ContextTraining
+from ..train.lm import LMTraining
+from ..train.loop import BEST, LOG
+from ..train.runs import settings_of, start
+from .common import as_json, progress, show, table
 
 Settings = TypeVar("Settings", CodecTraining, LMTraining, BeatTraining, ContextTraining)
 RECIPE = Path("recipes/default")

@@ -8,12 +8,12 @@ from typing import Any
 import click
 import torch
 
-from . import audiofile, codesfile
-from .cli_common import Watch, as_json, model_option, output, progress, show, sound, spare
-from .errors import CheckpointError
-from .longplay import file_pieces
-from .pipeline import load
-from .types import Codes, CodesStream
+from .. import audiofile, codesfile
+from ..errors import CheckpointError
+from ..longplay import file_pieces
+from ..pipeline import load
+from ..types import Codes, CodesStream
+from .common import Watch, as_json, model_option, output, progress, show, sound, spare
 
 PART = 1024
 

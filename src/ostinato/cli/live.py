@@ -9,14 +9,14 @@ import click
 import numpy as np
 import soundfile
 
-from . import audiofile
-from .cli_common import from_flags, knob_flags, show
-from .cli_job import together
-from .config import knobs
-from .errors import OstinatoError
-from .pipeline import load
-from .serve.live import sounddevice, telephone
-from .serve.ring import Ring, Room, laid_out, ring_file
+from .. import audiofile
+from ..config import knobs
+from ..errors import OstinatoError
+from ..pipeline import load
+from ..serve.live import sounddevice, telephone
+from ..serve.ring import Ring, Room, laid_out, ring_file
+from .common import from_flags, knob_flags, show
+from .job import together
 
 RING = "ring.wav"
 LIVE = frozenset({"live", "device", "minutes", "ring", *knobs(Room)})

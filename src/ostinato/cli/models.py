@@ -5,11 +5,11 @@ from typing import Any
 
 import click
 
-from .cli_common import as_json, progress, show, table
-from .cli_info import model_about, model_text
-from .interop.hub import REPOSITORY, fetch
-from .interop.importing import LICENCE, import_model
-from .models import ModelFacts, facts, folder_of, home, installed, new_folder, remove, shipped
+from ..interop.hub import REPOSITORY, fetch
+from ..interop.importing import LICENCE, import_model
+from ..models import ModelFacts, facts, folder_of, home, installed, new_folder, remove, shipped
+from .common import as_json, progress, show, table
+from .info import model_about, model_text
 
 NOTICE = "its weights are under CC BY-NC-SA 4.0: not for commercial use, and to be passed on under the same terms"
 

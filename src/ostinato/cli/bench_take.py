@@ -7,15 +7,15 @@ from typing import Any
 
 import click
 
-from . import audiofile
-from .cli_common import as_json, model_option, precision_option, progress, runtime_option, show, table
-from .cli_vary import LOOP
-from .config import parse_named
-from .pipeline import COARSE, FINE
-from .prompts import Prompt
-from .sampling import samplers
-from .stopwatch import Share, Times, measure_take
-from .types import Audio
+from .. import audiofile
+from ..config import parse_named
+from ..models import LOOP
+from ..pipeline import COARSE, FINE
+from ..prompts import Prompt
+from ..sampling import samplers
+from ..stopwatch import Share, Times, measure_take
+from ..types import Audio
+from .common import as_json, model_option, precision_option, progress, runtime_option, show, table
 
 
 @click.command()

@@ -5,11 +5,11 @@ from typing import Any
 
 import click
 
-from .cli_common import as_json, from_flags, knob_flags, model_option, show
-from .errors import OstinatoError
-from .serve import load, space
-from .serve.limits import Limits
-from .serve.server import Place, built, check_parts
+from ..errors import OstinatoError
+from ..serve import load, space
+from ..serve.limits import Limits
+from ..serve.server import Place, built, check_parts
+from .common import as_json, from_flags, knob_flags, model_option, show
 
 
 @click.command()

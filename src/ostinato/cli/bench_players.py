@@ -9,11 +9,11 @@ from typing import Any
 
 import click
 
-from .cli_common import as_json, from_flags, knob_flags, model_option, progress, show, table
-from .serve.limits import Limits
-from .serve.osc import check_parts
-from .serve.server import Place, open_desk
-from .serve.soak import Asks, latencies, soak
+from ..serve.limits import Limits
+from ..serve.osc import check_parts
+from ..serve.server import Place, open_desk
+from ..serve.soak import Asks, latencies, soak
+from .common import as_json, from_flags, knob_flags, model_option, progress, show, table
 
 LOOPS = (1.0, 2.0, 4.0, 8.0)
 
