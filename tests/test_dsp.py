@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ostinato.dsp import frames, left_right, log_mel, mel_filters, mid_side, overlap_add, spectrum, synthesis
+from ostinato.dsp import frames, left_right, log_mel, mel_filters, mid_side, overlap_add, spectrum, synthesis, transform
 
 
 def noise(*shape: int) -> torch.Tensor:
@@ -58,3 +58,10 @@ def test_stereo_comes_back_from_mid_and_side():
 
 def test_the_side_of_doubled_mono_is_silence():
     assert not mid_side(noise(1, 50).repeat(2, 1))[1].any()
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 32])
+def test_the_gradient_of_the_transform_is_that_of_torch(size: int):
+    pieces = noise(3, size).double()
+    assert torch.autograd.gradcheck(transform, pieces.requires_grad_(True))
+    assert torch.equal(transform(pieces), torch.fft.rfft(pieces))

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from typing import Any, cast
 
 import torch
 from jaxtyping import Complex, Float
@@ -49,7 +50,29 @@ def overlap_add(pieces: Float[Tensor, "batch frame size"], hop: int) -> Signal:
 def spectrum(signal: Signal, size: int, hop: int) -> Complex[Tensor, "batch frame bin"]:
     """Hann-windowed Fourier transform of every frame, scaled so that a full-scale sine peaks near 1."""
     window = hann(size, signal.device)
-    return torch.fft.rfft(frames(signal, size, hop) * (window * (4 / size)), dim=-1)
+    return transform(frames(signal, size, hop) * (window * (4 / size)))
+
+
+class _Transform(torch.autograd.Function):
+    """`torch.fft.rfft` with a gradient by one real transform; torch's own is a complex one of full length."""
+
+    @staticmethod
+    def forward(ctx: Any, pieces: Tensor) -> Tensor:
+        ctx.size = pieces.shape[-1]
+        return torch.fft.rfft(pieces)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        half = grads[0] / 2
+        half[..., 0] *= 2
+        if ctx.size % 2 == 0:
+            half[..., -1] *= 2
+        return torch.fft.irfft(half, n=ctx.size, norm="forward")
+
+
+def transform(pieces: Float[Tensor, "*batch size"]) -> Complex[Tensor, "*batch bin"]:
+    """Fourier transform of real pieces, bins from 0 up to half the sample rate; cheap to differentiate (once)."""
+    return cast(Tensor, _Transform.apply(pieces))
 
 
 def synthesis(spectra: Complex[Tensor, "batch frame bin"], hop: int) -> Signal:
@@ -99,7 +122,7 @@ def log_mel(
     """
     step = hop or size // 4
     padded = torch.nn.functional.pad(signal, (size // 2, size // 2))
-    magnitude = torch.fft.rfft(frames(padded, size, step) * hann(size, signal.device), dim=-1).abs()
+    magnitude = transform(frames(padded, size, step) * hann(size, signal.device)).abs()
     return (magnitude @ mel_filters(sample_rate, size, mels, signal.device)).clamp_min(floor).log10()
 
 
