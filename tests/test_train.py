@@ -18,7 +18,7 @@ from ostinato.codec import CodecConfig, SpectralCodec
 from ostinato.config import load, plain
 from ostinato.errors import CheckpointError, ConfigError, TrainingError
 from ostinato.lm import LMConfig, MaskedModel
-from ostinato.train.codec import CodecJob, CodecTraining
+from ostinato.train.codec import CodecJob, CodecTraining, hushed
 from ostinato.train.lm import LMJob, LMTraining, answer_with, half_sums, optimizers, random_mask, shaped_mask
 from ostinato.train.loop import LoopConfig, rate, run
 from ostinato.train.runs import settings_of, start
@@ -51,6 +51,7 @@ def codec_training(music: Path, **changes: Any) -> CodecTraining:
         "validation": str(music),
         "batch": 2,
         "frames": 12,
+        "around": 8,
         "critics": (64,),
         "critic_width": 8,
         "critic_from": 2,
@@ -150,6 +151,33 @@ def test_a_run_for_the_decoder_alone_leaves_tokens_and_codes(music: Path, frozen
 def test_a_decoder_needs_something_to_decode(music: Path):
     with pytest.raises(ConfigError, match="decoder_only needs a codec to start from; name one with --from"):
         _ = codec_training(music, decoder_only=True)
+
+
+def test_what_the_ends_of_a_signal_reach_is_not_paid_for(music: Path):
+    settings = codec_training(music, hush=0.0)
+    real, hop = CodecJob(settings).music.batch(0, 2), tiny.GRID.hop
+    assert settings.around > tiny.CODEC.context
+    other = real.clone()
+    other[:, :hop], other[:, -hop:] = 0.0, 0.5
+    made, figures, loss = CodecJob(settings)._reconstruct(real, 0)
+    again, likewise, same = CodecJob(settings)._reconstruct(other, 0)
+    assert made.shape == (2, settings.frames * hop)
+    assert torch.equal(made, again)
+    assert torch.equal(loss, same)
+    assert figures == likewise
+
+
+def test_a_share_of_excerpts_is_silent_before_or_behind_a_place():
+    rows = torch.ones(400, 50)
+    quiet = hushed(rows, 0.25, np.random.default_rng(0))
+    assert bool((rows == 1).all())
+    touched = (quiet == 0).any(1)
+    assert 60 <= int(touched.sum()) <= 140
+    for row in quiet[touched]:
+        turns = int((row[1:] != row[:-1]).sum())
+        assert turns == 1 or not row.any()
+    assert {bool(row[0] == 0) for row in quiet[touched] if row.any()} == {True, False}
+    assert torch.equal(hushed(rows, 0.0, np.random.default_rng(0)), rows)
 
 
 def test_a_run_whose_codebooks_collapse_stops_and_says_so(music: Path):
@@ -253,7 +281,15 @@ def test_a_run_begins_with_nothing_but_its_like(music: Path, frozen: Path, tmp_p
         CodecJob(codec_training(music, start=str(tmp_path / "none")))
 
 
-def test_every_weight_is_learnt_by_one_optimizer(monkeypatch: pytest.MonkeyPatch):
+def test_every_weight_of_a_codec_is_learnt_by_one_optimizer(music: Path):
+    job = CodecJob(codec_training(music))
+    groups = [each["params"] for each in (*job.matrices.param_groups, *job.rest.param_groups)]
+    assert sorted(id(p) for group in groups for p in group) == sorted(map(id, job.codec.parameters()))
+    assert {p.ndim for p in groups[0]} == {2}
+    assert len(groups[2]) == tiny.GRID.codebooks
+
+
+def test_every_weight_of_a_model_is_learnt_by_one_optimizer(monkeypatch: pytest.MonkeyPatch):
     model = tiny.model()
     groups = [each.param_groups[0]["params"] for each in optimizers(model, 1e-3, 0.0).values()]
     assert sorted(map(id, groups[0] + groups[1])) == sorted(map(id, model.parameters()))

@@ -20,9 +20,9 @@ from ..nn.critics import Critics, critic_loss, maker_losses
 from ..nn.quantize import Features
 from ..types import Signal
 from .loop import LoopConfig, rate
-from .state import Average, load_optimizer, optimizer_state, start_from
+from .state import Average, load_optimizer, muon, optimizer_state, start_from
 
-ALIGN = 64
+ALIGN, DECAY = 64, 1e-3
 
 
 @config
@@ -34,8 +34,10 @@ class CodecTraining:
     start: str = knob("checkpoint whose weights a new run begins with; empty is none", default="")
     train: str = knob("folder of music to train on", default="music/train")
     validation: str = knob("folder of held-out music", default="music/val")
-    batch: int = knob("excerpts in a step", default=16, low=1)
-    frames: int = knob("length of an excerpt", default=64, unit="frames", low=8)
+    batch: int = knob("excerpts in a step", default=8, low=1)
+    frames: int = knob("length of an excerpt", default=96, unit="frames", low=8)
+    around: int = knob("what encoder and decoder each see before and after, unpaid", default=12, unit="frames", low=1)
+    hush: float = knob("share of excerpts with silence before or behind a random place", default=0.15, low=0, high=1)
     gain: float = knob("how far the level of an excerpt may fall", default=24.0, unit="dB", low=0)
     rate: float = knob("peak learning rate", default=4e-4, low=0)
     haste: float = knob("learning rate of the code vectors, as a multiple; they must keep up", default=10.0, low=0)
@@ -58,7 +60,7 @@ class CodecTraining:
     critics: tuple[int, ...] = knob("frame sizes of the critics", default=(2048, 1024, 512))
     critic_width: int = knob("width of the critics", default=256, low=1)
     critic_from: int = knob("step at which the critics join", default=4000, low=0)
-    critic_items: int = knob("excerpts of a step that the critics hear", default=8, low=1)
+    critic_items: int = knob("excerpts of a step that the critics hear", default=6, low=1)
     please: float = knob("weight of pleasing the critics", default=1.0, low=0)
     match: float = knob("weight of matching what the critics see", default=2.0, low=0)
     decoder_only: bool = knob("leave the encoder and the codebooks: tokens, and models over them, hold", default=False)
@@ -97,6 +99,33 @@ def drawing_losses(
     return drawn, detail, time + pitch
 
 
+def hushed(signal: Signal, share: float, chance: np.random.Generator) -> Signal:
+    """A copy of `signal` in which a share of the rows is silent before or behind a random place.
+
+    Music begins and ends, and short clips lie in silence; a codec that never learnt so draws noise into it.
+    """
+    signal = signal.clone()
+    for row in signal:
+        if chance.random() < share:
+            place = int(chance.integers(len(row)))
+            _ = (row[:place] if chance.random() < 0.5 else row[place:]).zero_()
+    return signal
+
+
+def optimizers(codec: SpectralCodec, settings: CodecTraining) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
+    """Muon for the matrices of encoder and decoder that learn, and AdamW for all else; code vectors hurry."""
+    s, learnt = settings, [p for p in codec.parameters() if p.requires_grad]
+    inside = {id(p) for part in (codec.encoder, codec.decoder) for p in part.parameters() if p.ndim == 2}
+    hasty = {id(level.codebook) for level in codec.quantizer.levels}
+    matrices = [p for p in learnt if id(p) in inside]
+    codes = [p for p in learnt if id(p) in hasty]
+    rest = [p for p in learnt if id(p) not in inside | hasty]
+    groups = [{"params": rest, "haste": 1.0}, {"params": codes, "haste": s.haste, "weight_decay": 0.0}]
+    return muon(matrices, s.rate, DECAY), torch.optim.AdamW(
+        groups, lr=s.rate, betas=(0.8, 0.99), weight_decay=DECAY, fused=True
+    )
+
+
 class CodecJob:
     """One codec run: modules, optimisers, averaged weights."""
 
@@ -109,20 +138,12 @@ class CodecJob:
         if s.decoder_only:
             for part in (self.codec.encoder, self.codec.shape_in, self.codec.quantizer):
                 _ = part.requires_grad_(False)
-        learnt = [p for p in self.codec.parameters() if p.requires_grad]
-        codes = [level.codebook for level in self.codec.quantizer.levels if level.codebook.requires_grad]
-        rest = [p for p in learnt if not any(p is code for code in codes)]
-        self.maker = torch.optim.AdamW(
-            [{"params": rest, "haste": 1.0}, {"params": codes, "haste": s.haste, "weight_decay": 0.0}],
-            lr=s.rate,
-            betas=(0.8, 0.99),
-            weight_decay=1e-3,
-            fused=True,
-        )
+        self.matrices, self.rest = optimizers(self.codec, s)
         self.judge = torch.optim.AdamW(
-            self.critics.parameters(), lr=s.rate, betas=(0.8, 0.99), weight_decay=1e-3, fused=True
+            self.critics.parameters(), lr=s.rate, betas=(0.8, 0.99), weight_decay=DECAY, fused=True
         )
-        samples, grid = s.frames * s.model.grid.hop, s.model.grid
+        grid, hop = s.model.grid, s.model.grid.hop
+        samples = (s.frames + 4 * s.around) * hop
         long_enough = samples / grid.sample_rate
         self.music = Excerpts(
             songs(Path(s.train), least=long_enough), samples, grid.sample_rate, s.loop.seed, gain=s.gain
@@ -130,28 +151,34 @@ class CodecJob:
         self.codec.align(self.music.batch(0, ALIGN))
         start_from(s.start, self.codec, s.model)
         self.average = Average(self.codec, s.average)
-        held = Excerpts(songs(Path(s.validation), least=long_enough), samples, grid.sample_rate, seed=1)
+        held = Excerpts(songs(Path(s.validation), least=long_enough), s.frames * hop, grid.sample_rate, seed=1)
         self.held_out = held.batch(0, s.held_out)
 
     def step(self, index: int) -> dict[str, float]:
         """One step on one batch."""
         s = self.settings
         speed = rate(index, s.loop.steps, warm_up=s.warm_up)
-        for group in (*self.maker.param_groups, *self.judge.param_groups):
+        for group in (*self.matrices.param_groups, *self.rest.param_groups, *self.judge.param_groups):
             group["lr"] = s.rate * speed * group.get("haste", 1.0)
-        real = self.music.batch(index, s.batch)
+        real = hushed(self.music.batch(index, s.batch), s.hush, draw(s.loop.seed, 2, index))
         made, figures, loss = self._reconstruct(real, index)
         if index >= s.critic_from:
-            loss = loss + self._criticise(real, made, figures)
-        _ = self.maker.zero_grad()
+            loss = loss + self._criticise(_middle(real, 2 * s.around * s.model.grid.hop), made, figures)
+        self.codec.zero_grad()
         _ = loss.backward()
         figures["gradient"] = float(torch.nn.utils.clip_grad_norm_(self.codec.parameters(), s.clip))
-        _ = self.maker.step()
+        for optimizer in (self.matrices, self.rest):
+            _ = optimizer.step()
         self.average.update(self.codec, index)
         self._guard(index, figures)
         return figures
 
     def _reconstruct(self, real: Signal, index: int) -> tuple[Signal, dict[str, float], Float[Tensor, ""]]:
+        """The excerpts in the middle of `real` made again, and what that costs.
+
+        At the ends of a signal, convolutions see zeros that no music has. What they reach is cut off after the
+        encoder and after the decoder: a codec that is paid for it leans on it, and is worse in the midst of music.
+        """
         s, levels = self.settings, self.settings.model.grid.codebooks
         chance = draw(s.loop.seed, 1, index)
         depth = torch.full((s.batch,), levels)
@@ -159,15 +186,16 @@ class CodecJob:
         depth[:shallow] = torch.from_numpy(chance.integers(1, levels + 1, shallow))
         spectra = self.codec.spectra(real)
         with torch.autocast(real.device.type, torch.bfloat16):
-            features = self.codec.features(spectra)
+            features = _middle(self.codec.features(spectra), s.around)
         coded, figures, loss = self._quantize(features.float(), depth, chance)
         with torch.autocast(real.device.type, torch.bfloat16):
             level, angle = self.codec.draw(coded)
-        made = self.codec.sound(level, angle)
-        drawn, detail, turned = drawing_losses(spectra, level, angle)
+        hop, fast = s.model.grid.hop, s.around * s.model.factor
+        made = _middle(self.codec.sound(level, angle), s.around * hop)
+        real = _middle(real, 2 * s.around * hop)
+        drawn, detail, turned = drawing_losses(_middle(spectra, 2 * fast), _middle(level, fast), _middle(angle, fast))
         scales = [MEL_SCALES[i] for i in chance.choice(len(MEL_SCALES), s.scales, replace=False)]
-        hop, rate_ = s.model.grid.hop, s.model.grid.sample_rate
-        mel = torch.stack([self._mel(real, made, size, mels, hop, rate_) for size, mels in scales]).mean()
+        mel = torch.stack([self._mel(real, made, size, mels) for size, mels in scales]).mean()
         loss = loss + len(MEL_SCALES) * s.mel * mel + s.drawn * drawn + s.detail * detail + s.turned * turned
         figures |= {"mel": float(mel.detach()), "drawn": float(drawn.detach())}
         figures |= {"detail": float(detail.detach()), "turned": float(turned.detach())}
@@ -189,15 +217,14 @@ class CodecJob:
             figures[f"perplexity_{number}"] = float((-(share * share.clamp_min(1e-9).log()).sum()).exp())
         return quantized.features, figures, loss
 
-    @staticmethod
-    def _mel(real: Signal, made: Signal, size: int, mels: int, edge: int, sample_rate: int) -> Float[Tensor, ""]:
-        pair = torch.stack([real, made])[..., edge:-edge]
-        a, b = log_mel(pair.flatten(0, 1), sample_rate, size=size, mels=mels).chunk(2)
+    def _mel(self, real: Signal, made: Signal, size: int, mels: int) -> Float[Tensor, ""]:
+        both = torch.cat([real, made])
+        a, b = log_mel(both, self.settings.model.grid.sample_rate, size=size, mels=mels).chunk(2)
         return (a - b).abs().mean()
 
     def _criticise(self, real: Signal, made: Signal, figures: dict[str, float]) -> Float[Tensor, ""]:
-        s, edge = self.settings, self.settings.model.grid.hop
-        real, made = real[-s.critic_items :, edge:-edge], made[-s.critic_items :, edge:-edge]
+        s = self.settings
+        real, made = real[-s.critic_items :], made[-s.critic_items :]
         with torch.autocast(real.device.type, torch.bfloat16):
             judged = critic_loss(self.critics(real), self.critics(made.detach()))
         _ = self.judge.zero_grad()
@@ -250,7 +277,8 @@ class CodecJob:
             "codec": self.codec.state_dict(),
             "critics": self.critics.state_dict(),
             "average": self.average.weights,
-            "maker": optimizer_state(self.maker),
+            "matrices": optimizer_state(self.matrices),
+            "rest": optimizer_state(self.rest),
             "judge": optimizer_state(self.judge),
         }
 
@@ -258,5 +286,11 @@ class CodecJob:
         _ = self.codec.load_state_dict(state["codec"])
         _ = self.critics.load_state_dict(state["critics"])
         self.average.weights = state["average"]
-        load_optimizer(self.maker, state["maker"])
+        load_optimizer(self.matrices, state["matrices"])
+        load_optimizer(self.rest, state["rest"])
         load_optimizer(self.judge, state["judge"])
+
+
+def _middle(x: Tensor, cut: int) -> Tensor:
+    """`x` without `cut` entries at both ends of its second dimension."""
+    return x[:, cut : x.shape[1] - cut]

@@ -1,6 +1,7 @@
 """The whole state of a training run as one safetensors file: tensors flat by name, the rest as JSON beside them."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,20 @@ def read_state(path: Path) -> dict[str, Any]:
     if "state" not in about:
         raise TrainingError(f"{path} is not the state of a training run")
     return _unflatten(json.loads(about["state"]), tensors)
+
+
+def muon(matrices: Sequence[Tensor], rate: float, decay: float) -> torch.optim.Optimizer:
+    """Muon for matrices inside of a network, beside AdamW for all else, at one rate.
+
+    Raises:
+        TrainingError: this torch has no Muon.
+
+    Source: Jordan et al., "Muon: an optimizer for hidden layers in neural networks" (2024); the size of its steps is
+    matched to that of AdamW's as in arXiv:2502.16982, section 2.2.
+    """
+    if not hasattr(torch.optim, "Muon"):
+        raise TrainingError(f"training needs torch 2.9 or newer, for its Muon, got {torch.__version__}")
+    return torch.optim.Muon(matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
