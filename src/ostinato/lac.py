@@ -32,7 +32,7 @@ class LACConfig:
     width_out: int = knob("channels of the decoder at the frame rate; halved with each step up", default=512, low=1)
     strides_out: tuple[int, ...] = knob("steps up in rate, first to last; even", default=(8, 8, 6, 2))
     dim: int = knob("dimension of the code vectors", default=8, low=1)
-    window: int = knob("frames coded at once", default=256, unit="frames", low=1)
+    window: int = knob("frames coded at once", default=576, unit="frames", low=1)
 
     def __post_init__(self) -> None:
         for name, strides in (("strides_in", self.strides_in), ("strides_out", self.strides_out)):
