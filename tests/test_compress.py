@@ -17,11 +17,13 @@ from ostinato.cli import main
 from ostinato.compress import Rung, block_frames, compress, context_of, ladder, of_quality
 from ostinato.context import CONTEXT
 from ostinato.errors import AudioError, CheckpointError, ConfigError
-from ostinato.expand import expand, filled, tokens_of
+from ostinato.expand import expand, tokens_of
 from ostinato.image import measure, spread
+from ostinato.level import PEAK, loudness_of
 from ostinato.masks import drawing
 from ostinato.means import means
 from ostinato.ostfile import OstReader
+from ostinato.ostsound import filled
 from ostinato.pipeline import Pipeline, load
 from ostinato.prompts import Prompt
 from ostinato.resampling import join
@@ -67,11 +69,17 @@ def packed(pipeline: Pipeline, sound: Path, tmp_path: Path) -> Path:
     return path
 
 
+def mid(audio: Audio) -> torch.Tensor:
+    """What no lean changes."""
+    return audio.wave.mean(1)
+
+
 def test_all_tokens_give_the_codecs_own_reconstruction(pipeline: Pipeline, sound: Path, tmp_path: Path):
     header, size = compress(pipeline, sound, tmp_path / "a.ost", keep=Rung((GRID.codebooks,)))
     _ = expand(pipeline, tmp_path / "a.ost", tmp_path / "a.wav")
-    usual = pipeline.decode(*pipeline.encode(audiofile.read(sound)))
-    assert torch.allclose(audiofile.read(tmp_path / "a.wav").wave, usual.wave, atol=2**-22)
+    codes, origin = pipeline.encode(audiofile.read(sound))
+    usual = pipeline.decode(codes, replace(origin, gain=header.gain))
+    assert torch.allclose(mid(audiofile.read(tmp_path / "a.wav")), mid(usual), atol=2**-22)
     assert (size, header.rows) == ((tmp_path / "a.ost").stat().st_size, 2)
 
 
@@ -120,6 +128,32 @@ def test_what_is_expanded_has_the_length_rate_and_channels_of_the_input(pipeline
         assert (out.wave.shape, out.sample_rate) == (noise.shape, rate)
 
 
+@pytest.mark.parametrize("way", ["all", "means", "image", "drawn"])
+@pytest.mark.parametrize("scale", [0.1, 1.0])
+def test_what_is_expanded_is_as_loud_as_the_input_and_never_clips(
+    pipeline: Pipeline, sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, scale: float
+):
+    monkeypatch.setattr("ostinato.level.MOVED", 60.0)  # the tiny codec is far too quiet
+    keep = Rung((GRID.codebooks,)) if way == "all" else Rung((2, 0))
+    drawn = COLD if way == "drawn" else None
+    original = audiofile.read(sound)
+    _ = audiofile.write(tmp_path / "in.wav", Audio(scale * original.wave, RATE))
+    _ = compress(
+        pipeline, tmp_path / "in.wav", tmp_path / "a.ost", keep=keep, sides=way != "image", coarse=drawn, fine=drawn
+    )
+    _ = expand(pipeline, tmp_path / "a.ost", tmp_path / "a.wav")
+    made = audiofile.read(tmp_path / "a.wav")
+    assert float(made.wave.abs().max()) <= PEAK + 1e-6
+    wanted = loudness_of([audiofile.read(tmp_path / "in.wav")])
+    assert loudness_of([made]) == pytest.approx(wanted, abs=0.5)
+
+
+def test_silence_stays_silent_and_has_a_gain(pipeline: Pipeline, tmp_path: Path):
+    _ = audiofile.write(tmp_path / "in.wav", Audio(torch.zeros(1, 2, RATE), RATE))
+    header, _ = compress(pipeline, tmp_path / "in.wav", tmp_path / "a.ost", keep=ONE)
+    assert header.gain == 1.0
+
+
 def test_the_file_says_what_is_made_up(pipeline: Pipeline, sound: Path, tmp_path: Path):
     _ = compress(pipeline, sound, tmp_path / "a.ost", keep=ONE, seed=3, coarse=Confidence(steps=1), fine=COLD)
     for name, seed in (("one", None), ("two", None), ("three", 4)):
@@ -130,12 +164,13 @@ def test_the_file_says_what_is_made_up(pipeline: Pipeline, sound: Path, tmp_path
 
 
 def test_without_samplers_what_was_not_kept_is_heard_as_its_mean(pipeline: Pipeline, sound: Path, tmp_path: Path):
-    _ = compress(pipeline, sound, tmp_path / "a.ost", keep=Rung((2, 0)), sides=True, seed=3)
+    header, _ = compress(pipeline, sound, tmp_path / "a.ost", keep=Rung((2, 0)), sides=True, seed=3)
     _ = expand(pipeline, tmp_path / "a.ost", tmp_path / "a.wav")
     codes, origin = pipeline.encode(audiofile.read(sound))
+    origin = replace(origin, gain=header.gain)
     hidden = Rung((2, 0)).hidden(GRID, codes.shape[-1])[None].expand_as(codes)
     made = join(pipeline.decode_means(means(pipeline.coarse, pipeline.codec.vectors(), [(codes, hidden)]), origin))
-    assert torch.allclose(audiofile.read(tmp_path / "a.wav").wave, made.wave, atol=2**-22)
+    assert torch.allclose(mid(audiofile.read(tmp_path / "a.wav")), mid(made), atol=2**-22)
     with pytest.raises(ConfigError, match="draws nothing"):
         _ = expand(pipeline, tmp_path / "a.ost", tmp_path / "a.wav", seed=1)
 
@@ -152,12 +187,11 @@ def test_models_fill_what_was_not_kept_and_nothing_else(pipeline: Pipeline, pack
 
 
 def test_the_kept_codebooks_can_be_heard_alone(pipeline: Pipeline, sound: Path, tmp_path: Path):
-    _ = compress(pipeline, sound, tmp_path / "a.ost", keep=Rung((2,)), sides=True)
+    header, _ = compress(pipeline, sound, tmp_path / "a.ost", keep=Rung((2,)), sides=True)
     _ = expand(pipeline, tmp_path / "a.ost", tmp_path / "a.wav", bare=True)
     codes, origin = pipeline.encode(audiofile.read(sound))
-    assert torch.allclose(
-        audiofile.read(tmp_path / "a.wav").wave, pipeline.decode(codes[:, :2], origin).wave, atol=2**-22
-    )
+    usual = pipeline.decode(codes[:, :2], replace(origin, gain=header.gain))
+    assert torch.allclose(mid(audiofile.read(tmp_path / "a.wav")), mid(usual), atol=2**-22)
 
 
 def test_alone_is_refused_where_there_are_gaps(pipeline: Pipeline, sound: Path, tmp_path: Path):
@@ -245,7 +279,7 @@ def test_damage_is_refused_and_salvaged_on_demand(pipeline: Pipeline, packed: Pa
     with pytest.raises(AudioError, match=r"damaged at 1\.0 s \(block 1\); --salvage"):
         _ = expand(pipeline, packed, tmp_path / "a.wav")
     assert not (tmp_path / "a.wav").exists()
-    _, _, lost = expand(pipeline, packed, tmp_path / "a.wav", salvage=True)
+    _, lost = expand(pipeline, packed, tmp_path / "a.wav", salvage=True)
     assert lost == [1]
     assert audiofile.read(tmp_path / "a.wav").samples == round(2.5 * RATE)
 

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -23,15 +23,17 @@ from .dsp import mid_side
 from .errors import CheckpointError, ConfigError
 from .filling import Progress
 from .image import Image, measure
+from .level import bounded, limited_gain, loudness_of
 from .listening import listen
-from .longplay import encode_file, file_pieces
+from .longplay import Meter, encode_file, file_pieces
 from .ostfile import Header, Keep
-from .pipeline import Pipeline
+from .ostsound import sound
+from .pipeline import HELD, PART, Pipeline
 from .prompts import Prompt
 from .resampling import resampled
 from .sampling import Sampler, samplers
 from .surprise import by_frame
-from .types import Codes, Grid, Pieces
+from .types import Audio, Codes, Grid, Mask, Pieces
 from .windows import windows
 
 NO_CONTEXT = "0" * 8
@@ -99,8 +101,23 @@ def context_of(folder: Path, grid: Grid) -> ContextModel | None:
 
 
 @dataclass(frozen=True)
+class Packed:
+    """What a file is made of, and what its blocks tell."""
+
+    header: Header
+    blocks: list[bytes]
+    hidden: Hidden
+    images: Sequence[Image]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return len(ostfile.assemble(self.header, self.blocks))
+
+
+@dataclass(frozen=True)
 class Coded:
-    """Tokens of a sound and what else an .ost file tells; `pack` makes the file's bytes.
+    """Tokens of a sound and what else an .ost file tells; `pack` makes a file of them.
 
     `images` gives the stereo image of each block of so many frames, where the side has no tokens of its own.
     """
@@ -113,8 +130,8 @@ class Coded:
     seed: int = 0
     settings: str = ""
 
-    def pack(self, hidden: Hidden) -> tuple[Header, list[bytes]]:
-        """The header and the blocks of a file that keeps what `hidden` leaves."""
+    def pack(self, hidden: Hidden) -> Packed:
+        """A file that keeps what `hidden` leaves."""
         header = self._header(hidden)
         coder = coder_of(header, self.context)
         images = [] if self.images is None else self.images(header.block)
@@ -123,7 +140,14 @@ class Coded:
         for first in range(0, header.blocks, AT_ONCE):
             numbers = range(first, min(first + AT_ONCE, header.blocks))
             blocks += coder.encode([_block(header, rows, kept, images, number) for number in numbers])
-        return header, blocks
+        return Packed(header, blocks, hidden, images)
+
+    def parts(self, packed: Packed) -> Iterator[tuple[Codes, Mask]]:
+        """What whoever reads that file finds: codes in pieces, and which of them are hidden."""
+        rows = self.codes[: packed.header.rows]
+        for codes, hidden in zip(rows.split(PART, -1), packed.hidden.split(PART, -1), strict=True):
+            mask = hidden[None].expand_as(codes).clone()
+            yield codes.long().masked_fill(mask, 0), mask
 
     def _header(self, hidden: Hidden) -> Header:
         origin = self.origin
@@ -194,7 +218,8 @@ def compress(
         seed: of what will be drawn.
         coarse, fine: samplers that draw it; unless given, it will be heard as what is expected on average.
         heard: what is known of the sound, such as its beats; what else a prompt needs is listened for.
-        watch: called as `watch("encode", seconds, seconds in all)`, then as `watch("fit", steps tried, most)`.
+        watch: called as `watch("encode", seconds, seconds in all)`, then as `watch("fit", steps tried, most)`,
+            last as `watch("level", seconds, seconds in all)`, while what will be expanded is heard.
 
     Returns:
         The file's header, and its size in bytes.
@@ -224,15 +249,16 @@ def compress(
         if "surprise" in keep.needs:
             heard = replace(heard, surprise=by_frame(pipeline.coarse, codes.long()))
         clip = pipeline.clip(origin.samples, origin.sample_rate, heard=heard)
-        header, packed = packed_as(coded, keep.mask(clip), sides)
+        packed = packed_as(coded, keep.mask(clip), sides)
     else:
-        header, packed = packed_as(coded, keep, sides, watch)
-    return header, ostfile.write(target, header, packed)
+        packed = packed_as(coded, keep, sides, watch)
+    header = _as_loud(pipeline, coded, packed, pieces, watch)
+    return header, ostfile.write(target, header, packed.blocks)
 
 
 def packed_as(
     coded: Coded, keep: Hidden | Rung | float, sides: bool | None = None, watch: Progress | None = None
-) -> tuple[Header, list[bytes]]:
+) -> Packed:
     """A file that keeps what `keep` says: as a mask, a step of the dial, or the most bits a second.
 
     Raises:
@@ -240,7 +266,7 @@ def packed_as(
     """
     grid, frames = coded.origin.grid, coded.codes.shape[-1]
 
-    def pack(hidden: Hidden) -> tuple[Header, list[bytes]]:
+    def pack(hidden: Hidden) -> Packed:
         whole = not bool(hidden.any()) if sides is None else sides
         return (replace(coded, images=None) if whole else coded).pack(hidden)
 
@@ -256,13 +282,24 @@ def packed_as(
             watch("fit", tried, len(steps).bit_length())
         middle, tried = (low + high) // 2, tried + 1
         made = pack(steps[middle].hidden(grid, frames))
-        if 8 * len(ostfile.assemble(*made)) <= keep * coded.origin.seconds:
+        if 8 * made.size <= keep * coded.origin.seconds:
             found, high = made, middle
         else:
             low = middle + 1
     if found is None:
         raise ConfigError(f"no step of the dial needs as little as {keep:g} bit/s for this sound; choose a higher rate")
     return found
+
+
+def _as_loud(pipeline: Pipeline, coded: Coded, packed: Packed, original: Pieces, watch: Progress | None) -> Header:
+    """The header with the gain that makes what is expanded as loud as the original, at most 12 dB up or down."""
+    header, heard = packed.header, Meter("level", round(packed.header.seconds), watch)
+
+    def made() -> Iterator[Audio]:
+        return heard.passed(sound(pipeline, header, coded.parts(packed), dict(enumerate(packed.images))))
+
+    factor = limited_gain(made, loudness_of(original()), held=header.seconds <= HELD)
+    return replace(header, gain=header.gain / bounded(factor))
 
 
 def images_of(pieces: Pieces, grid: Grid, block: int) -> list[Image]:

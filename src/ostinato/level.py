@@ -18,6 +18,7 @@ TARGET = -20.0
 PEAK = 0.99
 PIECE = 3.0
 MOVED = 12.0  # dB at most by which a sound is brought to the loudness of another
+LEVELLINGS, LEVEL = 6, 0.05  # tries to bring a limited sound to a loudness, and LU that are near enough
 SHORTEST = 0.4
 LOOKAHEAD = 0.005
 LIMITED_AT_ONCE = 1 << 16
@@ -73,14 +74,40 @@ def loudness_of(pieces: Iterable[Audio]) -> float:
 
 def as_loud(made: Pieces, original: Pieces, *, held: bool) -> Callable[[], Iterator[Audio]]:
     """A sound as loud as the original, at most 12 dB up or down; `held` in memory, else made twice."""
-    whole = list(made()) if held else None
-
-    def again() -> Iterable[Audio]:
-        return made() if whole is None else whole
-
+    again = _held(made) if held else made
     change = loudness_of(original()) - loudness_of(again())
-    gain = 10 ** (max(-MOVED, min(MOVED, change)) / 20) if math.isfinite(change) else 1.0
+    gain = bounded(10 ** (change / 20)) if math.isfinite(change) else 1.0
     return lambda: (Audio(piece.wave * gain, piece.sample_rate) for piece in again())
+
+
+def bounded(gain: float) -> float:
+    """The nearest factor of at most 12 dB up or down."""
+    most = 10 ** (MOVED / 20)
+    return max(1 / most, min(most, gain))
+
+
+def limited_gain(made: Pieces, loudness: float, *, held: bool, circular: bool = False) -> float:
+    """The factor that gives a sound this loudness (LUFS) once its peaks are limited; 1 for silence.
+
+    `held` in memory, else the sound is made once, and again for each try where peaks are in the way; `circular` is for
+    one that goes round.
+    """
+    again, gain, peak = _held(made) if held else made, 1.0, 0.0
+
+    def scaled() -> Iterator[Audio]:
+        nonlocal peak
+        for piece in again():
+            peak = max(peak, float(piece.wave.abs().max()))
+            yield Audio(piece.wave * gain, piece.sample_rate)
+
+    for _ in range(LEVELLINGS):
+        found = loudness_of(map(limited_circle, scaled()) if circular else limited(scaled()))
+        if not math.isfinite(found - loudness) or abs(found - loudness) < LEVEL:
+            break
+        gain *= 10 ** ((loudness - found) / 20)
+        if peak * gain <= PEAK:
+            break
+    return gain
 
 
 def circular_gain(audio: Audio) -> float:
@@ -120,6 +147,11 @@ def limited_circle(audio: Audio) -> Audio:
     """`limited` for a sound that goes round in a circle."""
     reach = round(LOOKAHEAD * audio.sample_rate)
     return Audio(_limit(around(audio.wave[0], 2 * reach), reach)[None], audio.sample_rate)
+
+
+def _held(made: Pieces) -> Pieces:
+    whole = list(made())
+    return lambda: whole
 
 
 def _limit(wave: Float[Tensor, "channel sample"], reach: int) -> Float[Tensor, "channel inner"]:

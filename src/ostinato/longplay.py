@@ -73,7 +73,7 @@ def vary_file(
     controls = {"pitch": pitch} if pitch else {}
     controls |= {"stretch": stretch} if stretch != 1 else {}
     draft = replace(draft, settings=draft.settings | controls)
-    written, facts = _Meter("decode", round(origin.seconds), watch), None if about is None else about(draft)
+    written, facts = Meter("decode", round(origin.seconds), watch), None if about is None else about(draft)
     with Writer(target, origin.sample_rate, origin.channels, about=facts) as writer:
         for piece in written.passed(pipeline.sound(draft, pieces)):
             writer.write(piece)
@@ -101,7 +101,7 @@ def _encoded(
 ) -> tuple[Codes, Origin]:
     if loop:
         return pipeline.encode(join(pieces()), circular=True)
-    read = _Meter("encode", 2 * seconds, watch)
+    read = Meter("encode", 2 * seconds, watch)
     blocks, told = pipeline.encode_blocks(lambda: read.passed(pieces()))
     return torch.cat([_small(block, pipeline.grid) for block in blocks], dim=-1), told()
 
@@ -130,7 +130,7 @@ def _small(codes: Codes, grid: Grid) -> Codes:
     return codes.to(torch.int16 if grid.vocabulary <= torch.iinfo(torch.int16).max + 1 else torch.int32)
 
 
-class _Meter:
+class Meter:
     """Tells a watcher how many seconds of sound have passed by."""
 
     def __init__(self, stage: str, total: int, watch: Progress | None) -> None:

@@ -70,7 +70,9 @@ class Header:
     channels: int = knob(help="of the sound", low=1, high=2)
     image: bool = knob("whether the side is given as an image of the mid, not as tokens", default=False)
     samples: int = knob(help="length of the sound at its own rate", unit="samples", low=1, high=2**48)
-    gain: float = knob("what the sound was multiplied by before coding", default=1.0, low=1e-9, high=1e9)
+    gain: float = knob(
+        "what the sound of the tokens is divided by to be as loud as the original", default=1.0, low=1e-9, high=1e9
+    )
     seed: int = knob("of what is filled in", default=0, low=0, high=2**64 - 1)
     block: int = knob("frames in a block", default=BLOCK, low=1, high=4096)
     keep: Keep = knob("which cells are kept", default=Keep())

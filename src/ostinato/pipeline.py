@@ -4,7 +4,6 @@ Stereo is coded as mid and side: two rows that share one mask. A mono sound in t
 what is in the middle of the image is drawn once.
 """
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -26,7 +25,7 @@ from .dsp import left_right, mid_side
 from .errors import AudioError, CheckpointError, ConfigError
 from .filling import Progress, fill, stages
 from .hints import Hint, needs, plain_hint
-from .level import as_loud, circular_gain, level_gain, limited, limited_circle, loudness_of
+from .level import as_loud, circular_gain, level_gain, limited, limited_circle, limited_gain, loudness_of
 from .listening import listen
 from .lm import LMConfig, MaskedModel
 from .models import PARTS, check_fit, fingerprint, folder_of
@@ -43,7 +42,6 @@ PROBE = 192
 PART = 1024
 LONGEST_CIRCLE = 600
 HELD = 60.0  # seconds of a take that are held in memory rather than made twice, first to hear how loud it is
-LEVELLINGS, LEVEL = 6, 0.05  # tries to bring a limited sound to a loudness, and LU that are near enough
 # chosen by `bench steps` on validation music: docs/steps.md
 COARSE = Confidence(temperature=0.85)
 FINE = Confidence(steps=2, temperature=0.7)
@@ -351,13 +349,10 @@ class Pipeline:
 
     def _levelled(self, draft: Draft, loudness: float) -> Draft:
         """A draft with the gain that gives what it makes this loudness, peaks limited; silence stays as it is."""
-        for _ in range(LEVELLINGS):
-            found = loudness_of(self._made(draft))
-            if not math.isfinite(found) or abs(found - loudness) < LEVEL:
-                break
-            gain = draft.origin.gain * 10 ** ((found - loudness) / 20)
-            draft = replace(draft, origin=replace(draft.origin, gain=gain))
-        return draft
+        drawn, origin = partial(self._drawn, draft, None), draft.origin
+        held = origin.circular or origin.seconds <= HELD
+        factor = limited_gain(drawn, loudness, held=held, circular=origin.circular)
+        return replace(draft, origin=replace(origin, gain=origin.gain / factor))
 
     def _seconds_to_decode(self, codes: Codes, clock: Callable[[], float]) -> float:
         """How long it will take to decode, as a short piece tells, and a quarter more for what else is left."""

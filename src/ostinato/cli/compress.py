@@ -77,13 +77,12 @@ def expand_verb(source: Path, out: Path, model: str | None, as_json: bool, **fla
         name = model or reader.header.model
     start = time.perf_counter()
     with progress() as watch:
-        header, gain, lost = expand(load(folder_of(name)), source, out, watch=watch, **flags)
+        header, lost = expand(load(folder_of(name)), source, out, watch=watch, **flags)
     took = time.perf_counter() - start
     span = header.grid.seconds(header.block)
     made: dict[str, Any] = {
         "path": str(out),
         "seconds": round(header.seconds, 3),
-        "gain_db": round(gain, 2),
         "lost": [round(number * span, 2) for number in lost],
         "took": round(took, 3),
         "times_real_time": round(header.seconds / took, 2),

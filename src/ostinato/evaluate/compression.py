@@ -17,10 +17,11 @@ from ..compress import AT_ONCE, Rung, coder_of, compress, context_of
 from ..data import songs
 from ..errors import AudioError, ConfigError, MissingPartError
 from ..expand import expand
+from ..level import as_loud
 from ..metrics import align, frechet_distance
 from ..ostfile import OstReader
 from ..pipeline import Pipeline
-from ..resampling import fit, resample
+from ..resampling import fit, join, resample
 from ..sampling import Confidence
 from ..types import Audio, Grid
 from . import opus
@@ -232,7 +233,10 @@ def _ost(pipeline: Pipeline, keep: Rung | float, *, bare: bool = False, drawn: b
             _, size = compress(pipeline, source, coded, keep=keep, coarse=coarse, fine=fine)
             out = coded.with_suffix(".wav")
             _ = expand(pipeline, coded, out, bare=bare)
-            return read(out), 8.0 * size
+            made = read(out)
+            if bare:  # the gain of a file is for what is filled in
+                made = join(as_loud(lambda: [made], lambda: [sound], held=True)())
+            return made, 8.0 * size
 
     return run
 
