@@ -34,13 +34,14 @@ from tests.foretold import GRID, context_model, numbers, tokens
 
 
 @cache
-def sound_file() -> bytes:
-    """A small stereo file with an image, three blocks and an explicit mask."""
+def sound_file(*, lean: bool = False) -> bytes:
+    """A small stereo file with three blocks and an explicit mask: its side an image, or tokens with a lean."""
     header = Header(
         grid=GRID,
         sample_rate=48000,
         channels=2,
-        image=True,
+        image=not lean,
+        lean=lean,
         samples=50 * 768,
         gain=0.75,
         seed=300,
@@ -49,7 +50,7 @@ def sound_file() -> bytes:
         model="tiny",
         context=context_model().digest.hex(),
     )
-    kept, said = numbers(3, header.frames, low=0, high=2, seed=20) > 0, tokens(1, header.frames)
+    kept, said = numbers(3, header.frames, low=0, high=2, seed=20) > 0, tokens(header.rows, header.frames)
     images = numbers(header.blocks, 2, BANDS, low=0, high=7, seed=21)
     spans = [
         (slice(start, start + frames), n) for n, (start, frames) in enumerate(map(header.span, range(header.blocks)))
@@ -69,21 +70,21 @@ def content(path: Path) -> tuple[torch.Tensor, ...]:
 
 
 @cache
-def right() -> tuple[torch.Tensor, ...]:
+def right(*, lean: bool = False) -> tuple[torch.Tensor, ...]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "right.ost"
-        _ = path.write_bytes(sound_file())
+        _ = path.write_bytes(sound_file(lean=lean))
         return content(path)
 
 
-def outcome(path: Path, data: bytes) -> str:
+def outcome(path: Path, data: bytes, *, lean: bool = False) -> str:
     """How reading these bytes ends: "refused" by a named error, "right", or "wrong"; anything else is raised."""
     _ = path.write_bytes(data)
     try:
         found = content(path)
     except OstinatoError:
         return "refused"
-    return "right" if all(map(torch.equal, found, right())) else "wrong"
+    return "right" if all(map(torch.equal, found, right(lean=lean))) else "wrong"
 
 
 def flipped(data: bytes, count: int, seed: int) -> Iterator[tuple[int, bytes]]:

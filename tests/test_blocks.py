@@ -22,7 +22,7 @@ from tests.reading import RangeReader, shares
 GOLDEN = Path(__file__).parent / "golden" / "block.hex"
 
 
-def blocks_of(seed: int, rows: int, grid: Grid = GRID, *, imaged: bool = False) -> list[Block]:
+def blocks_of(seed: int, rows: int, grid: Grid = GRID, *, pictured: bool = False) -> list[Block]:
     """A few blocks of any length, of which some cells are kept."""
     chance = np.random.default_rng(seed)
     found = []
@@ -30,21 +30,37 @@ def blocks_of(seed: int, rows: int, grid: Grid = GRID, *, imaged: bool = False) 
         kept = chance.random((grid.codebooks, int(chance.integers(1, 12)))) < chance.choice([0, 0.1, 0.9, 1])
         if chance.random() < 0.5:
             kept[:] = kept[:1]
-        image = np.stack([chance.integers(0, 15, 7), chance.integers(0, 8, 7)]) if imaged else None
+        image = np.stack([chance.integers(0, 15, 7), chance.integers(0, 8, 7)]) if pictured else None
         found.append(Block(tokens(rows, kept.shape[1], grid, seed % 1000 + number) * kept, kept, image))
     return found
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.integers(0, 2**32), st.integers(1, 2), st.booleans(), st.booleans(), st.booleans())
-def test_blocks_come_back(seed: int, rows: int, told: bool, imaged: bool, foretold: bool):
-    blocks = blocks_of(seed, rows, imaged=imaged)
-    coder = BlockCoder(GRID, rows, context_model() if foretold else None, told=told, imaged=imaged)
+@given(
+    st.integers(0, 2**32), st.integers(1, 2), st.booleans(), st.sampled_from(["", "imaged", "leaning"]), st.booleans()
+)
+def test_blocks_come_back(seed: int, rows: int, told: bool, way: str, foretold: bool):
+    blocks = blocks_of(seed, rows, pictured=bool(way))
+    coder = BlockCoder(GRID, rows, context_model() if foretold else None, told=told, **({way: True} if way else {}))
     shapes = [block.kept if told else np.zeros_like(block.kept) for block in blocks]
     for block, back in zip(blocks, coder.decode(coder.encode(blocks), shapes), strict=True):
         assert (back.tokens == block.tokens).all()
         assert (back.kept == block.kept).all()
-        assert (back.image == block.image).all() if imaged else back.image is None
+        assert (back.image is None) == (block.image is None) == (way == "")
+        if back.image is not None and block.image is not None:
+            told_rows = 2 if way == "imaged" else 1
+            assert (back.image[:told_rows] == block.image[:told_rows]).all()
+
+
+def test_a_lean_is_coded_as_the_page_says():
+    pans = [14, 7, 0, 6, 8, 10, 7]
+    block = Block(np.zeros((2, 3, 4), dtype=np.int64), np.zeros((3, 4), dtype=bool), np.array([pans, [0] * 7]))
+    data = BlockCoder(GRID, 2, leaning=True).encode([block])[0]
+    reader, below = RangeReader(data), 7
+    for pan in pans:
+        scores = [-min(384 * abs(each - below), 128 + 192 * abs(each - 7)) for each in range(15)]
+        below = reader.next(shares(scores))
+        assert below == pan
 
 
 def test_a_block_is_the_same_alone_and_among_others():

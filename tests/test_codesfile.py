@@ -1,7 +1,9 @@
 """Codes on disk: what goes in comes out, and a file that is cut, foreign or inconsistent is refused by name."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,10 +13,15 @@ from ostinato import codesfile
 from ostinato.codesfile import Origin
 from ostinato.config import plain
 from ostinato.errors import AudioError
+from ostinato.image import BANDS
+from ostinato.stereo import written
 from ostinato.types import Grid
 
 GRID = Grid(sample_rate=8000, hop=100, codebooks=4, vocabulary=64)
 ORIGIN = Origin(grid=GRID, sample_rate=44100, channels=2, samples=5000, model="tiny", hash="0123")
+
+
+GOLDEN = Path(__file__).parent / "golden" / "version1.safetensors"
 
 
 def draw(*shape: int, vocabulary: int = 64) -> torch.Tensor:
@@ -29,6 +36,41 @@ def test_what_is_written_is_what_is_read(tmp_path: Path, codebooks: int):
     assert origin == ORIGIN == codesfile.info(tmp_path / "a.safetensors")
     assert torch.equal(back, codes)
     assert back.dtype == torch.int64
+
+
+def test_a_file_of_the_first_version_is_read():
+    codes, origin = codesfile.read(GOLDEN)
+    assert torch.equal(codes, draw(2, 4, 10))
+    assert origin == replace(ORIGIN, version=1)
+
+
+@pytest.mark.parametrize("circular", [False, True])
+def test_a_lean_comes_back_within_half_a_step(tmp_path: Path, circular: bool):
+    looks = 1 if circular else 9
+    lean = 2 * torch.rand(looks, BANDS, generator=torch.Generator().manual_seed(0)) - 1
+    origin = replace(ORIGIN, samples=95_000, circular=circular, lean=written(lean))
+    codesfile.write(tmp_path / "a.safetensors", draw(2, 4, 30), origin)
+    found = codesfile.read(tmp_path / "a.safetensors")[1].found
+    assert found is not None
+    assert found.shape == lean.shape
+    assert float((found - lean).abs().max()) <= 1 / 14 + 1e-6
+
+
+def test_what_leans_nowhere_has_no_lean():
+    assert written(torch.full((9, BANDS), 0.07)) == ""
+    assert ORIGIN.found is None
+
+
+@pytest.mark.parametrize("change", [{"lean": "d3d3"}, {"lean": "!"}, {"lean": "/" * 6 + "8="}, {"channels": 1}])
+def test_a_lean_that_does_not_fit_is_neither_written_nor_read(tmp_path: Path, change: dict[str, Any]):
+    origin = replace(ORIGIN, **({"lean": written(torch.ones(1, BANDS))} | change))
+    path, codes = tmp_path / "a.safetensors", draw(origin.channels, 4, 30)
+    with pytest.raises(AudioError, match="lean"):
+        codesfile.write(path, codes, origin)
+    save_file({"codes": codes}, path, metadata={"ostinato": json.dumps(plain(origin))})
+    for read in (codesfile.read, codesfile.info):
+        with pytest.raises(AudioError, match="lean"):
+            _ = read(path)
 
 
 def test_a_token_costs_two_bytes_until_the_vocabulary_is_too_large(tmp_path: Path):
@@ -78,9 +120,9 @@ def test_a_file_that_is_not_ours_is_refused_in_one_line(tmp_path: Path):
             _ = codesfile.read(foreign(path, metadata))
     with pytest.raises(AudioError, match="it has no tensor 'codes'"):
         _ = codesfile.read(foreign(path, {"ostinato": json.dumps(plain(ORIGIN))}, "weights"))
-    later = plain(ORIGIN) | {"version": 2}
+    later = plain(ORIGIN) | {"version": 3}
     with pytest.raises(
-        AudioError, match=r"not a codes file of version 1: Origin\.version must be between 1 and 1, got 2"
+        AudioError, match=r"not a codes file of version 2: Origin\.version must be between 1 and 2, got 3"
     ):
         _ = codesfile.read(foreign(path, {"ostinato": json.dumps(later)}))
 

@@ -148,6 +148,82 @@ def test_what_is_expanded_is_as_loud_as_the_input_and_never_clips(
     assert loudness_of([made]) == pytest.approx(wanted, abs=0.5)
 
 
+@pytest.fixture(scope="module")
+def panned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two and a half seconds of noise, half of it as loud again on the left as on the right."""
+    noise = 0.05 * torch.randn(1, 1, round(2.5 * RATE), generator=torch.Generator().manual_seed(3))
+    path = tmp_path_factory.mktemp("sounds") / "panned.wav"
+    _ = audiofile.write(path, Audio(torch.cat([1.5 * noise, 0.5 * noise], 1), RATE))
+    return path
+
+
+def images_in(path: Path, lost: list[int] | None = None) -> list[np.ndarray | None]:
+    """What the blocks of a file tell of the stereo image."""
+    images: dict[int, np.ndarray | None] = {}
+    with OstReader(path) as reader:
+        _ = list(tokens_of(reader, context_model(GRID), images, lost))
+        return [images[number] for number in range(reader.header.blocks)]
+
+
+def balance(path: Path) -> float:
+    """How much louder the left is, in dB."""
+    left, right = audiofile.read(path).wave[0].square().sum(-1)
+    return float(10 * (left / right).log10())
+
+
+@pytest.mark.parametrize("keep", [Rung((GRID.codebooks,)), Rung((2, 0))], ids=["all", "means"])
+def test_a_side_of_tokens_leans_as_the_sound_does(pipeline: Pipeline, panned: Path, tmp_path: Path, keep: Rung):
+    for name, flip in (("left", []), ("right", [1])):
+        original = audiofile.read(panned)
+        _ = audiofile.write(tmp_path / "in.wav", Audio(original.wave.flip(flip), RATE))
+        header, _ = compress(pipeline, tmp_path / "in.wav", tmp_path / "a.ost", keep=keep, sides=True)
+        assert header.lean
+        for image in images_in(tmp_path / "a.ost"):
+            assert image is not None
+            assert abs(image[0] / 7 - 1 - (-0.5 if flip else 0.5)).max() <= 1 / 14 + 1e-6
+        _ = expand(pipeline, tmp_path / "a.ost", tmp_path / f"{name}.wav")
+    assert balance(tmp_path / "left.wav") == pytest.approx(-balance(tmp_path / "right.wav"), abs=1.5)
+    assert balance(tmp_path / "left.wav") > 4
+
+
+def test_what_a_lean_costs(pipeline: Pipeline, panned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    whole = Rung((GRID.codebooks,))
+    header, size = compress(pipeline, panned, tmp_path / "a.ost", keep=whole)
+    monkeypatch.setattr("ostinato.codec.SpectralCodec.draws_phases", False)
+    plain, least = compress(pipeline, panned, tmp_path / "b.ost", keep=whole)
+    assert (header.lean, plain.lean) == (True, False)
+    assert 0 < 8 * (size - least) / header.seconds < 30
+
+
+def test_what_leans_nowhere_is_a_file_of_the_first_version(pipeline: Pipeline, panned: Path, tmp_path: Path):
+    wave = audiofile.read(panned).wave[:, :1]
+    for name, sound in (("mono", wave), ("both", wave.repeat(1, 2, 1)), ("panned", None)):
+        source = panned if sound is None else tmp_path / f"{name}.wav"
+        if sound is not None:
+            _ = audiofile.write(source, Audio(sound, RATE))
+        header, _ = compress(pipeline, source, tmp_path / f"{name}.ost", keep=Rung((GRID.codebooks,)))
+        assert (tmp_path / f"{name}.ost").read_bytes()[4] == (2 if header.lean else 1) == (2 if sound is None else 1)
+    assert images_in(tmp_path / "both.ost") == [None] * 3
+
+
+def test_a_damaged_block_loses_its_own_lean_alone(pipeline: Pipeline, panned: Path, tmp_path: Path):
+    path = tmp_path / "a.ost"
+    _ = compress(pipeline, panned, path, keep=Rung((GRID.codebooks,)))
+    whole = images_in(path)
+    with OstReader(path) as reader:
+        cut = reader.starts[2] + 1
+    _ = path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(AudioError, match="--salvage gets what there is"):
+        _ = expand(pipeline, path, tmp_path / "a.wav")
+    lost: list[int] = []
+    found = images_in(path, lost)
+    assert (lost, found[2]) == ([2], None)
+    assert all((one == other).all() for one, other in zip(whole[:2], found[:2], strict=True))
+    _, lost = expand(pipeline, path, tmp_path / "a.wav", salvage=True)
+    assert lost == [2]
+    assert audiofile.read(tmp_path / "a.wav").samples == round(2.5 * RATE)
+
+
 def test_silence_stays_silent_and_has_a_gain(pipeline: Pipeline, tmp_path: Path):
     _ = audiofile.write(tmp_path / "in.wav", Audio(torch.zeros(1, 2, RATE), RATE))
     header, _ = compress(pipeline, tmp_path / "in.wav", tmp_path / "a.ost", keep=ONE)

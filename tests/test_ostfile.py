@@ -2,6 +2,8 @@
 
 import time
 import tracemalloc
+import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +15,14 @@ from hypothesis import strategies as st
 from ostinato.config import plain
 from ostinato.errors import AudioError, OstinatoError
 from ostinato.expand import tokens_of
-from ostinato.image import BANDS
+from ostinato.image import BANDS, MIDDLE
 from ostinato.ostfile import Header, Keep, OstReader, assemble, write
 from ostinato.types import Grid
 from tests.damage import expanded, flipped, mended, outcome, sound_file, tiny_file
 from tests.foretold import GRID, context_model
 
-GOLDEN = Path(__file__).parent / "golden" / "small.ost"
+GOLDEN = {lean: Path(__file__).parent / "golden" / f"{'lean' if lean else 'small'}.ost" for lean in (False, True)}
+either = pytest.mark.parametrize("lean", [False, True])
 HEADER = Header(
     grid=GRID,
     sample_rate=48000,
@@ -51,7 +54,6 @@ def read(path: Path, data: bytes) -> OstReader:
         ),
         sample_rate=st.integers(1000, 768_000),
         channels=st.just(2),
-        image=st.booleans(),
         samples=st.integers(1, 200_000),
         gain=st.floats(1e-6, 1e6),
         seed=st.integers(0, 2**64 - 1),
@@ -59,9 +61,13 @@ def read(path: Path, data: bytes) -> OstReader:
         keep=st.sampled_from([Keep(), Keep(1, ((1, 5),)), Keep(3, ((1, 7), (2, 0)))]),
         model=st.text(max_size=20).filter(lambda text: text.isprintable()),
         model_hash=st.binary(min_size=8, max_size=8).map(bytes.hex),
-    )
+    ),
+    st.sampled_from([{}, {"image": True}, {"lean": True}]),
 )
-def test_a_header_is_read_as_it_was_written(tmp_path_factory: pytest.TempPathFactory, header: Header):
+def test_a_header_is_read_as_it_was_written(
+    tmp_path_factory: pytest.TempPathFactory, plain_header: Header, side: dict[str, bool]
+):
+    header = replace(plain_header, **side)
     blocks = [bytes([n % 256] * (n % 5)) for n in range(min(header.blocks, 5000))]
     if header.blocks > 5000:
         return
@@ -87,28 +93,46 @@ def test_masks_that_do_not_repeat_are_left_to_the_blocks():
     assert Keep.of(torch.rand(4, 600, generator=torch.Generator().manual_seed(0)) < 0.5) == Keep()
 
 
-def test_the_bytes_of_a_file_never_change_within_a_version():
-    assert sound_file() == GOLDEN.read_bytes()
+@either
+def test_the_bytes_of_a_file_never_change_within_a_version(lean: bool):
+    assert sound_file(lean=lean) == GOLDEN[lean].read_bytes()
+    assert GOLDEN[lean].read_bytes()[4] == (2 if lean else 1)
 
 
-def test_the_golden_file_is_read(tmp_path: Path):
-    with read(tmp_path / "a.ost", GOLDEN.read_bytes()) as reader:
+@either
+def test_the_golden_file_is_read(tmp_path: Path, lean: bool):
+    with read(tmp_path / "a.ost", GOLDEN[lean].read_bytes()) as reader:
         images: dict[int, np.ndarray | None] = {}
         parts = tokens_of(reader, context_model(), images, None)
         codes, hidden = (torch.cat(part, -1) for part in zip(*parts, strict=True))
-        assert codes.shape == hidden.shape == (1, 3, reader.header.frames)
+        assert codes.shape == hidden.shape == (1 + lean, 3, reader.header.frames)
         assert all(image is not None and image.shape == (2, BANDS) for image in images.values())
+        assert any(image is not None and (image[0] != MIDDLE).any() for image in images.values())
+        assert all(image is not None and image[1].any() != lean for image in images.values())
 
 
-def test_every_truncation_is_named(tmp_path: Path):
-    data = sound_file()
+@either
+def test_every_truncation_is_named(tmp_path: Path, lean: bool):
+    data = sound_file(lean=lean)
     for length in range(len(data)):
-        assert outcome(tmp_path / "cut.ost", data[:length]) == "refused"
+        assert outcome(tmp_path / "cut.ost", data[:length], lean=lean) == "refused"
 
 
-def test_byte_flips_are_named_or_harmless(tmp_path: Path):
-    for _, data in flipped(sound_file(), 300, 0):
-        assert outcome(tmp_path / "flip.ost", data) in ("refused", "right")
+@either
+def test_byte_flips_are_named_or_harmless(tmp_path: Path, lean: bool):
+    for _, data in flipped(sound_file(lean=lean), 300, 0):
+        assert outcome(tmp_path / "flip.ost", data, lean=lean) in ("refused", "right")
+
+
+@pytest.mark.parametrize(
+    ("version", "flags"), [(1, 4), (1, 5), (1, 2), (2, 0), (2, 1), (2, 3), (2, 4), (2, 7), (2, 13)]
+)
+def test_flags_that_a_version_does_not_have_are_refused(tmp_path: Path, version: int, flags: int):
+    data, end = bytearray(HEADER.pack()), len(HEADER.pack()) - 4
+    data[4], data[6] = version, flags
+    data[end:] = zlib.crc32(data[:end]).to_bytes(4, "big")
+    with pytest.raises(AudioError, match=f"flags of 0x0*{flags:x} have no meaning in version {version}"):
+        _ = read(tmp_path / "a.ost", bytes(data))
 
 
 def test_files_whose_checks_were_made_right_again_are_named_or_make_a_sound(tmp_path: Path):
@@ -158,7 +182,7 @@ def test_blocks_cannot_change_places(tmp_path: Path):
     [
         (b"", "is not an .ost file"),
         (b"RIFF....WAVE", "is not an .ost file"),
-        (b"\x8fOST\x02" + bytes(20), "version 2; this ostinato reads version 1"),
+        (b"\x8fOST\x03" + bytes(20), "version 3; this ostinato reads up to 2"),
         (b"\x8fOST\x01" + b"\xff" * 11, "a number without an end"),
     ],
 )

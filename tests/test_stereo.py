@@ -12,7 +12,7 @@ from ostinato.level import loudness_of
 from ostinato.pipeline import Pipeline, load
 from ostinato.prompts import Prompt
 from ostinato.resampling import join
-from ostinato.stereo import lean, lean_circle, leaning, leaning_circle, turned, turned_circle
+from ostinato.stereo import at_times, lean, lean_circle, leaning, leaning_circle, turned, turned_circle
 from ostinato.types import Audio
 
 RATE = 44100
@@ -64,7 +64,7 @@ def test_a_sound_leans_as_is_wanted_and_stays_as_wide(share: float):
     made = panned(0.0, seed=1)
     wanted = lean([panned(share)])
     assert torch.allclose(wanted[2:-2], torch.tensor(share), atol=0.1)
-    found = join(leaning([made], wanted))
+    found = join(leaning([made], at_times(wanted)))
     assert torch.allclose(lean([found])[2:-2], wanted[2:-2], atol=0.15)
     mid, side = mid_side(found.wave[0]).square().mean(-1).tolist()
     before = mid_side(made.wave[0]).square().mean(-1).tolist()
@@ -77,13 +77,13 @@ def test_a_sound_leans_as_is_wanted_and_stays_as_wide(share: float):
 def test_a_lean_that_changes_is_followed_at_the_pace_that_is_asked_for():
     there, back = panned(0.8, CORE), panned(-0.8, CORE)
     wanted = lean([Audio(torch.cat([there.wave, back.wave], -1), RATE)])
-    found = join(leaning([panned(0.0, 4 * CORE, seed=1)], wanted, 0.5))
+    found = join(leaning([panned(0.0, 4 * CORE, seed=1)], at_times(wanted, 0.5)))
     assert balance(Audio(found.wave[..., :CORE], RATE)) > 3
     assert balance(Audio(found.wave[..., -CORE:], RATE)) < -3
 
 
 def test_the_cut_does_not_matter():
-    made, wanted = panned(0.2, seed=1), lean([panned(0.5)])
+    made, wanted = panned(0.2, seed=1), at_times(lean([panned(0.5)]))
     pieces = [Audio(part, RATE) for part in made.wave.split(10007, -1)]
     assert torch.equal(join(leaning(pieces, wanted)).wave, join(leaning([made], wanted)).wave)
     assert torch.equal(lean(pieces), lean([made]))
@@ -91,7 +91,7 @@ def test_the_cut_does_not_matter():
 
 def test_a_mono_sound_in_two_channels_stays_mono():
     mono = Audio(noise(1, CORE).repeat(2, 1)[None], RATE)
-    found = join(leaning([mono], lean([mono])))
+    found = join(leaning([mono], at_times(lean([mono]))))
     assert torch.equal(found.wave[0, 0], found.wave[0, 1])
     assert torch.allclose(found.wave, mono.wave, atol=1e-6)
 

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Int
 
 from .bits import OCTAVE, TOTAL, Decoder, encode, even, frequencies
 from .context import GAPS, PAST, ContextModel, gap_class
-from .image import BANDS, PANS, WIDTHS, Image
+from .image import BANDS, MIDDLE, PANS, WIDTHS, Image
 from .types import Grid
 
 Tokens = Int[np.ndarray, "row codebook _"]
@@ -42,6 +42,7 @@ class BlockCoder:
         context: what foretells the tokens; without it every token costs as much as any other.
         told: whether who decodes a block knows which of its cells are kept.
         imaged: whether blocks have a stereo image.
+        leaning: whether they have the pans of one alone.
     """
 
     grid: Grid
@@ -49,6 +50,7 @@ class BlockCoder:
     context: ContextModel | None = None
     told: bool = True
     imaged: bool = False
+    leaning: bool = False
 
     def encode(self, blocks: Sequence[Block]) -> list[bytes]:
         """The bytes of each block; a block that tells nothing has none."""
@@ -88,8 +90,9 @@ class BlockCoder:
         kept, image = block.kept, block.image
         if not self.told:
             kept = _mask(pass_by, kept)
-        if self.imaged:
-            image = _image(pass_by, np.zeros((2, BANDS), dtype=np.int64) if image is None else image)
+        if self.imaged or self.leaning:
+            image = np.zeros((2, BANDS), dtype=np.int64) if image is None else image
+            image = _image(pass_by, image) if self.imaged else _lean(pass_by, image)
         return Block(block.tokens, kept, image)
 
     def _walk(self, blocks: Sequence[Block]) -> Iterator[tuple[int, int, list[int], Tables]]:
@@ -155,8 +158,17 @@ def _mask(pass_by: Callable[[np.ndarray, int], int], kept: Kept) -> Kept:
 def _image(pass_by: Callable[[np.ndarray, int], int], image: Image) -> Image:
     """An image, pans then widths, each band near the one below it: every step away halves the odds."""
     found = np.zeros_like(image)
-    for row, (size, usual) in enumerate(((PANS, PANS // 2), (WIDTHS, 0))):
+    for row, (size, usual) in enumerate(((PANS, MIDDLE), (WIDTHS, 0))):
         for band in range(BANDS):
             away = np.abs(np.arange(size) - (found[row, band - 1] if band else usual))
             found[row, band] = pass_by(frequencies(-OCTAVE * away[None])[0], int(image[row, band]))
+    return found
+
+
+def _lean(pass_by: Callable[[np.ndarray, int], int], image: Image) -> Image:
+    """The pans of an image, each near that of the band below it or near the middle."""
+    found, pans, below = np.zeros_like(image), np.arange(PANS), MIDDLE
+    for band in range(BANDS):
+        away = np.minimum(3 * OCTAVE // 2 * abs(pans - below), 3 * OCTAVE // 4 * abs(pans - MIDDLE) + OCTAVE // 2)
+        below = found[0, band] = pass_by(frequencies(-away[None])[0], int(image[0, band]))
     return found

@@ -10,10 +10,11 @@ from safetensors.torch import load_file, save
 
 from .config import config, knob, load, plain
 from .errors import AudioError, ConfigError
+from .stereo import Lean, unwritten
 from .types import Codes, Grid
 from .whole import whole
 
-SUFFIX, KEY, TENSOR, VERSION = ".safetensors", "ostinato", "codes", 1
+SUFFIX, KEY, TENSOR, VERSION = ".safetensors", "ostinato", "codes", 2
 
 
 @config
@@ -27,8 +28,20 @@ class Origin:
     samples: int = knob(help="length of the sound at its own rate", unit="samples", low=1)
     circular: bool = knob("whether the end of the sound meets its start", default=False)
     gain: float = knob("what the sound was multiplied by before coding; undone when it is heard", default=1.0, low=1e-9)
+    lean: str = knob("which way a sound of two channels leans, packed; empty for nowhere", default="")
     model: str = knob("name of the model whose codec made the codes", default="")
     hash: str = knob("hash of that codec", default="")
+
+    @property
+    def found(self) -> Lean | None:
+        """Which way the sound leans, as `stereo.lean_of` found it; None for nowhere.
+
+        Raises:
+            AudioError: the packed lean is damaged, or not of this sound.
+        """
+        if not self.lean:
+            return None
+        return unwritten(self.lean, self.samples, self.sample_rate, circular=self.circular)
 
     @property
     def seconds(self) -> float:
@@ -81,6 +94,7 @@ def info(path: str | Path) -> Origin:
         raise AudioError(f"{path} is not a codes file of version {VERSION}: {error}") from None
     if not known:
         raise AudioError(f"{path} is not a codes file: it has no tensor '{TENSOR}'")
+    _check_lean(Path(path), origin)
     return origin
 
 
@@ -98,7 +112,17 @@ def check_writable(path: str | Path) -> Path:
     return target
 
 
+def _check_lean(path: Path, origin: Origin) -> None:
+    if origin.lean and origin.channels == 1:
+        raise AudioError(f"{path}: a sound of one channel leans nowhere, got a lean")
+    try:
+        _ = origin.found
+    except AudioError as error:
+        raise AudioError(f"{path} is damaged where it tells how the sound leans: {error}") from None
+
+
 def _check(path: Path, codes: Codes, origin: Origin) -> None:
+    _check_lean(path, origin)
     most = origin.grid.codebooks
     if codes.ndim != 3 or codes.shape[0] != origin.channels or not 1 <= codes.shape[1] <= most or not codes.shape[2]:
         raise AudioError(f"{path}: codes must be {origin.channels} x 1 to {most} x frames, got {tuple(codes.shape)}")

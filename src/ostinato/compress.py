@@ -22,7 +22,7 @@ from .context import CONTEXT, ContextModel
 from .dsp import mid_side
 from .errors import CheckpointError, ConfigError
 from .filling import Progress
-from .image import Image, measure
+from .image import MIDDLE, Image, measure
 from .level import bounded, limited_gain, loudness_of
 from .listening import listen
 from .longplay import Meter, encode_file, file_pieces
@@ -119,22 +119,27 @@ class Packed:
 class Coded:
     """Tokens of a sound and what else an .ost file tells; `pack` makes a file of them.
 
-    `images` gives the stereo image of each block of so many frames, where the side has no tokens of its own.
+    `images` gives the stereo image of each block of so many frames; `leans` says whether a side of tokens needs it,
+    too, to lean as the original does.
     """
 
     codes: Codes
     origin: Origin
     context: ContextModel | None
     images: Callable[[int], Sequence[Image]] | None
+    leans: bool
     model_hash: str
     seed: int = 0
     settings: str = ""
 
-    def pack(self, hidden: Hidden) -> Packed:
-        """A file that keeps what `hidden` leaves."""
+    def pack(self, hidden: Hidden, *, sides: bool) -> Packed:
+        """A file that keeps what `hidden` leaves, with the side as tokens or as an image."""
         header = self._header(hidden)
+        images = [] if self.images is None or (sides and not self.leans) else self.images(header.block)
+        lean = sides and any((image[0] != MIDDLE).any() for image in images)
+        header = replace(header, image=bool(images) and not sides, lean=lean)
+        images = images if header.image or lean else []
         coder = coder_of(header, self.context)
-        images = [] if self.images is None else self.images(header.block)
         rows, kept = self.codes[: header.rows].long().numpy(), (~hidden).numpy()
         blocks: list[bytes] = []
         for first in range(0, header.blocks, AT_ONCE):
@@ -155,7 +160,6 @@ class Coded:
             grid=origin.grid,
             sample_rate=origin.sample_rate,
             channels=origin.channels,
-            image=self.images is not None,
             samples=origin.samples,
             gain=origin.gain,
             seed=self.seed,
@@ -178,7 +182,7 @@ def block_frames(hidden: Hidden) -> int:
 def coder_of(header: Header, context: ContextModel | None) -> BlockCoder:
     """What codes the blocks of a file."""
     told = header.keep.period > 0
-    return BlockCoder(header.grid, header.rows, context, told=told, imaged=header.image)
+    return BlockCoder(header.grid, header.rows, context, told=told, imaged=header.image, leaning=header.lean)
 
 
 def _block(
@@ -239,7 +243,8 @@ def compress(
         codes,
         origin,
         context_of(pipeline.folder, pipeline.grid),
-        functools.partial(images_of, pieces, pipeline.grid) if origin.channels == 2 else None,
+        functools.cache(functools.partial(images_of, pieces, pipeline.grid)) if origin.channels == 2 else None,
+        pipeline.codec.draws_phases,
         pipeline.hash,
         seed,
         "\n".join(names),
@@ -268,7 +273,7 @@ def packed_as(
 
     def pack(hidden: Hidden) -> Packed:
         whole = not bool(hidden.any()) if sides is None else sides
-        return (replace(coded, images=None) if whole else coded).pack(hidden)
+        return coded.pack(hidden, sides=whole)
 
     if isinstance(keep, Rung):
         return pack(keep.hidden(grid, frames))

@@ -18,6 +18,7 @@ from .windows import windows
 EDGES = (0, 300, 600, 1200, 2400, 4800, 9600)
 BANDS = len(EDGES)
 PANS, WIDTHS = 15, 8
+MIDDLE = PANS // 2
 WIDTH_STEP = 3.0
 DELAY = 0.011
 SIZE, HOP, CORE = 4096, 2048, 1 << 16
@@ -38,13 +39,23 @@ def measure(sides: Float[Tensor, "2 sample"], sample_rate: int) -> Image:
     spectra = torch.fft.rfft(sides.double() * window)[:, None]
     power, cross, other = band_sums(spectra, sides.shape[1], sample_rate)[:, 0]
     share = (cross / power.clamp_min(SILENT)).clamp(-1, 1)
-    middle = PANS // 2
-    pan = (share * middle).round() / middle
+    pans = pans_of(share)
+    pan = shares_of(pans).to(share)
     rest = (other - 2 * pan * cross + pan.square() * power).clamp_min(0) / power.clamp_min(SILENT)
     level = 10 * rest.clamp_min(1e-12).log10() / WIDTH_STEP + WIDTHS - 1
     heard = power > SILENT
-    pans, widths = (pan * middle + middle).long(), level.round().clamp(0, WIDTHS - 1).long()
-    return torch.stack([torch.where(heard, pans, middle), torch.where(heard, widths, 0)]).numpy()
+    widths = level.round().clamp(0, WIDTHS - 1).long()
+    return torch.stack([torch.where(heard, pans, MIDDLE), torch.where(heard, widths, 0)]).numpy()
+
+
+def pans_of(share: Float[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
+    """Shares of the mid that are in the side, -1 to 1, as pans: in sevenths, 7 for none."""
+    return (share * MIDDLE).round().long() + MIDDLE
+
+
+def shares_of(pans: Int[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """The shares that pans stand for."""
+    return (pans - MIDDLE) / MIDDLE
 
 
 def spread(pieces: Iterable[Audio], image_of: Callable[[float], Image | None]) -> Iterator[Audio]:
@@ -64,7 +75,7 @@ def spread(pieces: Iterable[Audio], image_of: Callable[[float], Image | None]) -
         start = number * CORE - SIZE
         spectra = spectra_of(window[0])
         centres = [(start + n * HOP + SIZE / 2) / rate for n in range(len(spectra))]
-        gains = torch.stack([_gains(image_of(max(0.0, time)), rate) for time in centres])
+        gains = torch.stack([_gains(image_of(time), rate) for time in centres])
         side = joined(spectra * gains)[SIZE : SIZE + real]
         mid = window[0, SIZE : SIZE + real]
         yield Audio(torch.stack([mid + side, mid - side])[None], rate)
@@ -98,7 +109,7 @@ def _gains(image: Image | None, sample_rate: int) -> Complex[Tensor, " bin"]:
     if image is None:
         return torch.zeros(bins, dtype=torch.complex64)
     band = band_of(bins, SIZE, sample_rate)
-    pan = torch.from_numpy(image[0]).float() / (PANS // 2) - 1
+    pan = shares_of(torch.from_numpy(image[0]))
     steps = torch.from_numpy(image[1]).float()
     width = 10 ** ((steps - WIDTHS + 1) * WIDTH_STEP / 20) * (steps > 0) * (-1.0) ** torch.arange(BANDS)
     turn = torch.arange(bins) * (-2 * math.pi * DELAY * sample_rate / SIZE)

@@ -18,6 +18,7 @@ from .pipeline import Pipeline
 from .pitch import transposed
 from .prompts import Prompt
 from .resampling import join
+from .stereo import lean_of, written
 from .stretch import stretched, stretched_heard
 from .types import Audio, Codes, Grid, Pieces
 
@@ -89,6 +90,13 @@ def encode_file(
         AudioError: the file cannot be read; else as `Pipeline.encode`.
     """
     return _encoded(pipeline, file_pieces(source), round(info(source).seconds), loop=loop, watch=watch)
+
+
+def leaning(pipeline: Pipeline, origin: Origin, original: Pieces) -> Origin:
+    """The origin of a sound, which also tells which way the sound leans, where the codec's tokens do not."""
+    if origin.channels == 1 or not pipeline.codec.draws_phases:
+        return origin
+    return replace(origin, lean=written(lean_of(original, circular=origin.circular)))
 
 
 def _encoded(

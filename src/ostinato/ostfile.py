@@ -21,8 +21,9 @@ from .errors import AudioError, ConfigError
 from .types import Grid
 from .whole import whole
 
-MAGIC, VERSION, SUFFIX = b"\x8fOST", 1, ".ost"
-STEREO, IMAGE = 1, 2
+MAGIC, SUFFIX = b"\x8fOST", ".ost"
+STEREO, IMAGE, LEAN = 1, 2, 4
+FLAGS = {1: (0, STEREO, STEREO | IMAGE), 2: (STEREO | LEAN,)}  # that a file of each version may have
 LONGEST_PERIOD, MOST_RUNS = 255, 32
 LONGEST_HEADER, MOST_CODEBOOKS, MOST_TOKENS = 1 << 16, 64, 1 << 16
 CHECK, BLOCK = 2, 57
@@ -69,6 +70,7 @@ class Header:
     sample_rate: int = knob(help="of the sound", unit="Hz", low=1, high=768_000)
     channels: int = knob(help="of the sound", low=1, high=2)
     image: bool = knob("whether the side is given as an image of the mid, not as tokens", default=False)
+    lean: bool = knob("whether blocks say which way a side of tokens leans", default=False)
     samples: int = knob(help="length of the sound at its own rate", unit="samples", low=1, high=2**48)
     gain: float = knob(
         "what the sound of the tokens is divided by to be as loud as the original", default=1.0, low=1e-9, high=1e9
@@ -107,7 +109,7 @@ class Header:
 
     def pack(self) -> bytes:
         """The file's bytes up to its index, check included."""
-        flags = STEREO * (self.channels == 2) | IMAGE * self.image
+        flags = STEREO * (self.channels == 2) | IMAGE * self.image | LEAN * self.lean
         numbers = [self.sample_rate, self.samples]
         numbers += [self.grid.sample_rate, self.grid.hop, self.grid.codebooks, self.grid.vocabulary]
         numbers += [self.block, self.seed]
@@ -115,7 +117,7 @@ class Header:
         texts = [text.encode() for text in (self.model, self.settings)]
         body = bytes([flags]) + b"".join(map(varint, numbers)) + struct.pack(">d", self.gain) + hashes
         body += self.keep.pack() + b"".join(varint(len(text)) + text for text in texts)
-        whole = MAGIC + bytes([VERSION]) + varint(len(body)) + body
+        whole = MAGIC + bytes([2 if self.lean else 1]) + varint(len(body)) + body
         return whole + zlib.crc32(whole).to_bytes(4, "big")
 
 
@@ -201,16 +203,16 @@ class OstReader:
         if data.take(min(len(MAGIC), self.size)) != MAGIC[: self.size] or not self.size:
             raise AudioError(f"{self.path} is not an .ost file; `ostinato compress` makes one")
         version = data.take(1)[0]
-        if version != VERSION:
+        if version not in FLAGS:
             raise AudioError(
-                f"{self.path} is an .ost file of version {version}; this ostinato reads version {VERSION}, get another"
+                f"{self.path} is an .ost file of version {version}; this ostinato reads up to {max(FLAGS)}, get another"
             )
         body = _Bytes(self.path, data.take(data.number()), "header")
         told = zlib.crc32(data.read)
         if int.from_bytes(data.take(4), "big") != told:
             raise AudioError(f"{self.path} is damaged in its header: the checksum does not match")
         try:
-            return _header(body), len(data.read)
+            return _header(body, version), len(data.read)
         except ConfigError as error:
             raise AudioError(f"{self.path} is damaged in its header: {error}") from None
 
@@ -268,10 +270,10 @@ def check_writable(path: str | Path) -> Path:
     return target
 
 
-def _header(body: _Bytes) -> Header:
+def _header(body: _Bytes, version: int) -> Header:
     flags = body.take(1)[0]
-    if flags & ~(STEREO | IMAGE) or flags & (STEREO | IMAGE) == IMAGE:
-        raise ConfigError(f"flags of 0x{flags:02x} have no meaning")
+    if flags not in FLAGS[version]:
+        raise ConfigError(f"flags of 0x{flags:02x} have no meaning in version {version}")
     sample_rate, samples, codec_rate, hop, codebooks, vocabulary, block, seed = (body.number() for _ in range(8))
     if codebooks > MOST_CODEBOOKS or vocabulary > MOST_TOKENS:
         raise ConfigError(f"a grid has at most {MOST_CODEBOOKS} codebooks of {MOST_TOKENS}, got {codebooks} of them")
@@ -282,6 +284,7 @@ def _header(body: _Bytes) -> Header:
         sample_rate=sample_rate,
         channels=2 if flags & STEREO else 1,
         image=bool(flags & IMAGE),
+        lean=bool(flags & LEAN),
         samples=samples,
         gain=gain if math.isfinite(gain) else 0.0,
         seed=seed,

@@ -1,7 +1,8 @@
 """What the tokens of an .ost file sound like: models say what was not kept, the codec makes it heard."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
@@ -10,12 +11,13 @@ from .codesfile import Origin
 from .config import parse_named
 from .errors import ConfigError
 from .filling import OVERLAP, SPAN, fill, stages
-from .image import Image, spread
+from .image import BANDS, MIDDLE, Image, shares_of, spread
 from .means import means
 from .ostfile import Header
 from .pipeline import Pipeline
 from .plan import Windows
 from .sampling import Sampler, derive, samplers
+from .stereo import Lean, leaning
 from .types import Audio, Codes, Mask
 
 
@@ -95,11 +97,21 @@ def _origin(header: Header) -> Origin:
 
 
 def _spread(made: Iterator[Audio], header: Header, images: Mapping[int, Image | None]) -> Iterator[Audio]:
-    """A sound spread to stereo by the images of its blocks, where the side has no tokens."""
-    if not header.image:
-        return made
+    """A sound spread to stereo by the images of its blocks, or leaning as these say where the side has tokens."""
     span = header.grid.seconds(header.block)
-    return spread(made, lambda time: images.get(min(int(time / span), header.blocks - 1)))
+
+    def image_of(time: float) -> Image | None:
+        return images.get(max(0, min(int(time / span), header.blocks - 1)))
+
+    if header.image:
+        return spread(made, image_of)
+    return leaning(made, lambda times: _lean([image_of(time) for time in times])) if header.lean else made
+
+
+def _lean(images: Sequence[Image | None]) -> Lean:
+    """What images say of the lean; a block that is lost leans nowhere."""
+    pans = [np.full(BANDS, MIDDLE) if image is None else image[0] for image in images]
+    return shares_of(torch.from_numpy(np.stack(pans)))
 
 
 def _bare(parts: Iterable[tuple[Codes, Mask]], header: Header) -> Iterator[Int[Tensor, "_ _ _"]]:

@@ -34,7 +34,7 @@ from .resampling import join, resampled, samples_at
 from .runtime import check_runtime, hand_over
 from .sampling import Confidence, Sampler, samplers
 from .splice import Voice, spliced
-from .stereo import placed, turned, turned_circle
+from .stereo import lean_of, placed, turned, turned_circle
 from .surprise import by_frame
 from .types import Audio, Codes, CodesStream, Grid, MeansStream, Pieces, SignalStream, Take
 
@@ -143,11 +143,15 @@ class Pipeline:
         )
 
     def decode(self, codes: Codes, origin: Origin) -> Audio:
-        """The sound of codes, at the sample rate, level and exact length that it came with."""
+        """The sound of codes, at the rate, level and exact length that it came with; it leans as the origin tells."""
         return join(self.decode_blocks([codes], origin))
 
     def decode_blocks(self, codes: CodesStream, origin: Origin) -> Iterator[Audio]:
         """`decode` for a stream of codes, in flat memory unless they go round."""
+        made, found = self._decoded(codes, origin), origin.found
+        return made if found is None else placed(made, found, circular=origin.circular)
+
+    def _decoded(self, codes: CodesStream, origin: Origin) -> Iterator[Audio]:
         if origin.circular:
             wave = decode_circle(self.codec, torch.cat(list(codes), dim=-1), origin.samples)
             wave = turned_circle(wave) if self.codec.draws_phases else wave
@@ -345,7 +349,8 @@ class Pipeline:
         made = self.decode_blocks((part.long() for part in draft.codes.split(PART, dim=-1)), origin)
         if original is None or origin.channels == 1 or not self.codec.draws_phases:
             return made
-        return placed(made, original, circular=origin.circular, pace=1 / draft.settings.get("stretch", 1))
+        found, pace = lean_of(original, circular=origin.circular), 1 / draft.settings.get("stretch", 1)
+        return placed(made, found, circular=origin.circular, pace=pace)
 
     def _levelled(self, draft: Draft, loudness: float) -> Draft:
         """A draft with the gain that gives what it makes this loudness, peaks limited; silence stays as it is."""

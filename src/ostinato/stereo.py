@@ -5,7 +5,7 @@ would make the left loud and the right quiet, whatever the original was. Turned 
 the left as on the right: how wide the sound is stays. Which way it leans is measured in the original, band by band.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -13,8 +13,26 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from .dsp import left_right, mid_side
-from .image import CORE, HOP, SILENT, SIZE, Spectra, Sums, band_of, band_sums, joined, spectra_of
+from .errors import AudioError
+from .image import (
+    BANDS,
+    CORE,
+    HOP,
+    MIDDLE,
+    PANS,
+    SILENT,
+    SIZE,
+    Spectra,
+    Sums,
+    band_of,
+    band_sums,
+    joined,
+    pans_of,
+    shares_of,
+    spectra_of,
+)
 from .level import opened
+from .packed import pack, unpack
 from .resampling import join
 from .types import Audio, Pieces, SignalStream
 from .windows import windows
@@ -22,6 +40,7 @@ from .windows import windows
 STEP = 0.25  # seconds from look to look
 LOOKS, FRAMES = 5, 21  # that a share is taken over, about a second
 CONTEXT = 8 * SIZE
+PAN_BITS = 4
 LOUDEST = 2.0  # times that what the mid does not explain may become louder
 
 Lean = Float[Tensor, "time band"]
@@ -63,23 +82,24 @@ def lean_circle(audio: Audio) -> Lean:
     return _share(_sums(mid_side(audio.wave[0].float()), audio.sample_rate))
 
 
-def leaning(pieces: Iterable[Audio], wanted: Lean, pace: float = 1.0) -> Iterator[Audio]:
+def leaning(pieces: Iterable[Audio], wanted: Callable[[Sequence[float]], Lean]) -> Iterator[Audio]:
     """A stereo sound that leans as is wanted and is as wide as it was, piece by piece, however it was cut.
 
-    Args:
-        pieces: the sound.
-        wanted: as `lean` tells of the original.
-        pace: seconds of the original in a second of the sound.
+    `wanted` tells the lean at times in seconds, some of which lie before the start or after the end.
     """
     rate, waves = opened(pieces)
     for number, (window, real) in enumerate(windows(waves, CORE, CONTEXT)):
         mid, side = mid_side(window)
         spectra = torch.stack([spectra_of(mid), spectra_of(side)])
         times = (number * CORE - CONTEXT + torch.arange(spectra.shape[1]) * HOP + SIZE / 2) / rate
-        place = (times * pace / STEP).long().clamp(0, len(wanted) - 1)
         sums = _smooth(band_sums(spectra, SIZE, rate), FRAMES)
-        side = joined(_placed(spectra, sums, wanted[place], SIZE, rate))
+        side = joined(_placed(spectra, sums, wanted(times.tolist()), SIZE, rate))
         yield Audio(left_right(torch.stack([mid, side])[:, CONTEXT : CONTEXT + real])[None], rate)
+
+
+def at_times(found: Lean, pace: float = 1.0) -> Callable[[Sequence[float]], Lean]:
+    """What `lean` found, for `leaning`; `pace` is how many seconds of the original are in a second of the sound."""
+    return lambda times: found[(torch.tensor(times) * pace / STEP).long().clamp(0, len(found) - 1)]
 
 
 def leaning_circle(audio: Audio, wanted: Lean) -> Audio:
@@ -90,12 +110,35 @@ def leaning_circle(audio: Audio, wanted: Lean) -> Audio:
     return Audio(left_right(torch.stack([sides[0], side]))[None], rate)
 
 
-def placed(made: Iterable[Audio], original: Pieces, *, circular: bool = False, pace: float = 1.0) -> Iterator[Audio]:
-    """What was made, leaning to where the original does; a circle is one piece."""
+def lean_of(original: Pieces, *, circular: bool) -> Lean:
+    """`lean` or `lean_circle` of a sound in pieces."""
+    return lean_circle(join(original())) if circular else lean(original())
+
+
+def placed(made: Iterable[Audio], found: Lean, *, circular: bool = False, pace: float = 1.0) -> Iterator[Audio]:
+    """What was made, leaning as `lean_of` found; a circle is one piece."""
     if circular:
-        wanted = lean_circle(join(original()))
-        return (leaning_circle(whole, wanted) for whole in made)
-    return leaning(made, lean(original()), pace)
+        return (leaning_circle(whole, found) for whole in made)
+    return leaning(made, at_times(found, pace))
+
+
+def written(found: Lean) -> str:
+    """A lean as text, as pans of 4 bits each, look by look; nothing for a sound that leans nowhere."""
+    pans = pans_of(found)
+    return pack(pans, PAN_BITS) if bool((pans != MIDDLE).any()) else ""
+
+
+def unwritten(text: str, samples: int, sample_rate: int, *, circular: bool) -> Lean:
+    """What `written` made the text of, for a sound of so many samples.
+
+    Raises:
+        AudioError: it is not such a text, or of a sound of another length.
+    """
+    looks = 1 if circular else -(-samples // max(1, round(STEP * sample_rate)))
+    pans = unpack(text, (looks, BANDS), PAN_BITS)
+    if int(pans.max()) >= PANS:
+        raise AudioError(f"a pan goes from 0 to {PANS - 1}, got {int(pans.max())}")
+    return shares_of(pans)
 
 
 def _sums(sides: Sides, sample_rate: int) -> Sums:

@@ -34,7 +34,7 @@ def stretched(
     frames = grid.frames_around(there, period) if origin.circular else grid.frames_of(there)
     slower = frames / before if origin.circular else ratio
     places = ((torch.arange(frames).double() + 0.5) / slower).long().clamp(max=before - 1)
-    return codes[..., places], dataclasses.replace(origin, samples=samples)
+    return codes[..., places], dataclasses.replace(origin, samples=samples, lean="")
 
 
 def stretched_samples(samples: int, ratio: float) -> int:

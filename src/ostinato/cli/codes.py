@@ -10,7 +10,7 @@ import torch
 
 from .. import audiofile, codesfile
 from ..errors import CheckpointError
-from ..longplay import file_pieces
+from ..longplay import file_pieces, leaning
 from ..pipeline import load
 from ..types import Codes, CodesStream
 from .common import Watch, as_json, model_option, output, progress, show, sound, spare
@@ -34,7 +34,7 @@ def encode(sound: Path, out: Path, codebooks: int | None, model: str, as_json: b
     with progress() as watch:
         pieces, origin_of = pipeline.encode_blocks(file_pieces(sound))
         codes = torch.cat([piece[:, :codebooks] for piece in _counted(pieces, frames, watch)], dim=-1)
-    origin = origin_of()
+    origin = leaning(pipeline, origin_of(), file_pieces(sound))
     codesfile.write(out, codes, origin)
     took, seconds = time.perf_counter() - start, origin.seconds
     bits = origin.grid.bits_per_second * codes.shape[0] * codes.shape[1]

@@ -99,6 +99,7 @@ def ost_about(header: Header, size: int) -> dict[str, Any]:
         "sample_rate": header.sample_rate,
         "channels": header.channels,
         "side": "none" if header.channels == 1 else "image" if header.image else "tokens",
+        "lean": header.lean,
         "bytes": size,
         "bits_per_second": round(8 * size / header.seconds, 1),
         "kept": kept_text(header),

@@ -43,7 +43,7 @@ def info(what: str | None, as_json: bool) -> None:
         show(about, model_text(about), json_wanted=as_json)
     elif path.suffix == codesfile.SUFFIX:
         origin = codesfile.info(path)
-        about = {"path": what, **plain(origin), "seconds": round(origin.seconds, 3)}
+        about = {"path": what, **plain(origin), "lean": bool(origin.lean), "seconds": round(origin.seconds, 3)}
         show(about, _pairs(about), json_wanted=as_json)
     elif path.suffix == ostfile.SUFFIX:
         tell_ost(path, json_wanted=as_json)
