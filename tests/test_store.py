@@ -1,7 +1,9 @@
 """Files of a server: its own folder, its limits, its debris; and what it lets in."""
 
+import asyncio
 import os
 import struct
+import threading
 import time
 from pathlib import Path
 
@@ -9,10 +11,16 @@ import pytest
 
 from ostinato.audiofile import info
 from ostinato.errors import AudioError, OstinatoError
+from ostinato.prompts import Prompt
+from ostinato.serve import looper
+from ostinato.serve.desk import Desk
 from ostinato.serve.limits import Limits, admit, plain_name, plain_stem
+from ostinato.serve.server import Place, open_desk
 from ostinato.serve.store import Store
+from ostinato.serve.workshop import Order
 from tests import sounds
 
+PATIENCE = 10.0
 LIMITS = Limits(megabytes=1, seconds=5.0)
 
 
@@ -61,6 +69,65 @@ def test_what_is_old_goes_and_then_the_oldest_of_what_is_too_much(tmp_path: Path
         store._size = sum(sizes[room] for room in rooms[2:])
         store.sweep()
         assert [room.exists() for room in rooms] == [False, False, True, True]
+
+
+def test_what_is_held_stays_however_old_and_however_much_until_it_is_released_as_often(tmp_path: Path):
+    with Store(tmp_path, age=100, size=0) as store:
+        held, other = (put(store, "x", b"0").parent for _ in range(2))
+        for path in (held / "x", held):
+            os.utime(path, (time.time() - 200,) * 2)
+        for _ in range(2):
+            store.hold(held)
+        store.sweep()
+        assert (held.exists(), other.exists()) == (True, False)
+        for there in (True, False):
+            store.release(held)
+            store.sweep()
+            assert held.exists() == there
+
+
+@pytest.fixture
+def crowded(tiny_model: Path, tmp_path: Path):
+    """A desk at which a job runs until its event is set, whose store may keep nothing."""
+    with open_desk(Place(model=str(tiny_model), folder=str(tmp_path)), Limits()) as desk:
+        desk.store._size = 0
+        go = threading.Event()
+        _ = desk.service.submit("first", lambda watch: go.wait(PATIENCE))
+        yield desk, go
+        go.set()
+
+
+def test_the_sound_of_a_job_that_waits_is_not_swept_away(crowded: tuple[Desk, threading.Event]):
+    desk, go = crowded
+    sound = taken(desk.store, "x.wav", sounds.file(seconds=0.5))
+    ticket = desk.order("second", Order(sound, Prompt()))
+    desk.store.sweep()
+    go.set()
+    assert len(ticket.future.result(PATIENCE)) == 1
+    desk.store.sweep()
+    assert not sound.exists()
+
+
+def test_what_is_given_up_while_it_waits_is_swept_away(crowded: tuple[Desk, threading.Event]):
+    desk, _ = crowded
+    sound = taken(desk.store, "x.wav", sounds.file(seconds=0.5))
+    desk.service.give_up(desk.order("second", Order(sound, Prompt())))
+    desk.store.sweep()
+    assert not sound.exists()
+
+
+def test_a_loop_that_waits_for_its_take_is_not_swept_away(crowded: tuple[Desk, threading.Event]):
+    desk, go = crowded
+
+    async def asked() -> looper.Made:
+        take = asyncio.create_task(looper.take(desk, "second", sounds.file(seconds=0.5), looper.Settings(beats=1)))
+        while not desk.service.waiting:
+            await asyncio.sleep(0.01)
+        desk.store.sweep()
+        go.set()
+        return await take
+
+    assert asyncio.run(asked()).wav
 
 
 def test_a_store_holds_what_is_in_it_and_nothing_else(store: Store, tmp_path: Path):

@@ -117,6 +117,18 @@ def test_a_request_is_told_of_until_it_is_finished_and_then_gives_two_files(desk
         assert soundfile.info(path).samplerate == RATE
 
 
+def test_what_is_kept_may_be_less_than_what_a_request_needs(folder: Path, tmp_path: Path):
+    with Store(tmp_path / "kept", size=0) as store:
+
+        def make(loop: Path, query: Any, tell: Any) -> tuple[Path, Path]:
+            store.sweep()
+            return loop, loop
+
+        with opened(folder, store, make) as patch:
+            patch.process(3, saved(folder))
+            assert all(path.is_file() for path in patch.results(3))
+
+
 def test_the_loop_is_made_anew_and_the_rest_of_the_file_stays_to_the_sample(patch: Patch, folder: Path):
     sound = saved(folder, 2.5)
     before, content = read(sound), sound.read_bytes()

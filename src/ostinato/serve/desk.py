@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 from ..errors import AudioError, OstinatoError
 from ..ostfile import SUFFIX
 from .limits import Limits, admit, plain_name
-from .service import Service, Ticket
+from .service import Service, Ticket, Work
 from .store import Store
 from .workshop import Made, Order, Workshop
 
@@ -59,9 +59,20 @@ class Desk:
         """
         way = replace(order.way, takes=min(order.way.takes, self.limits.takes))
         allowed = replace(order, way=way)
-        ticket = self.service.submit(client, lambda watch: self.workshop.make(allowed, watch))
+        ticket = self.submit(client, lambda watch: self.workshop.make(allowed, watch), order.sound.parent)
         if event:
             self.events[event] = ticket
+        return ticket
+
+    def submit(self, client: str, work: Work[T], *rooms: Path) -> Ticket[T]:
+        """Queue any job; the rooms that it needs stay until it is over.
+
+        Raises:
+            ServiceError: too many jobs are waiting.
+        """
+        ticket = self.service.submit(client, work)
+        self.store.hold(*rooms)
+        ticket.future.add_done_callback(lambda _: self.store.release(*rooms))
         return ticket
 
     def left(self, event: str) -> None:

@@ -105,6 +105,7 @@ async def take(desk: Desk, client: str, wav: bytes, settings: Settings) -> Made:
         OstinatoError: the sound is none that we take or too long, or the server is busy.
     """
     asked, room = time.monotonic(), desk.store.room()
+    desk.store.hold(room)
     try:
         sound = await asyncio.to_thread(_admitted, desk, wav, room)
         order = Order(
@@ -132,6 +133,7 @@ async def take(desk: Desk, client: str, wav: bytes, settings: Settings) -> Made:
         steps = getattr(budget.chosen["coarse"], "steps", 1)
         return Made(wave, draft.mask[0].numpy(), seed, steps, waited, time.monotonic() - asked)
     finally:
+        desk.store.release(room)
         await asyncio.to_thread(shutil.rmtree, room, ignore_errors=True)
 
 

@@ -189,6 +189,7 @@ class Door:
         sound = inside(query.path, self._folders)
         loop, rest = split(sound, query.seconds)
         work, room = self._store.room(), self._store.room()
+        self._store.hold(work, room)
         try:
             _ = audiofile.write(work / "loop.wav", loop, subtype="FLOAT")
             takes = self._make(work / "loop.wav", query, tell)
@@ -200,6 +201,7 @@ class Door:
             shutil.rmtree(room, ignore_errors=True)
             raise
         finally:
+            self._store.release(work, room)
             shutil.rmtree(work, ignore_errors=True)
 
     def _end(self, job: Job, error: str | None) -> None:

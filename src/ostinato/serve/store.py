@@ -3,7 +3,9 @@
 import os
 import secrets
 import shutil
+import threading
 import time
+from collections import Counter
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -20,7 +22,7 @@ class Store:
     """Files of a running server, under `files`; all else under `base` that no running server holds is removed.
 
     What was not touched for `age` seconds is removed by `sweep`, and the oldest first while there are more than
-    `size` bytes.
+    `size` bytes; but nothing that somebody holds.
 
     Raises:
         OstinatoError: the folder cannot be made there.
@@ -28,6 +30,7 @@ class Store:
 
     def __init__(self, base: Path | None = None, *, age: float = AGE, size: int = SIZE) -> None:
         self._age, self._size = age, size
+        self._held, self._turn = Counter[Path](), threading.Lock()
         base = home() / "serve" if base is None else base
         self.folder = base.resolve() / f"{PREFIX}{secrets.token_hex(6)}"
         self.files, self.arriving = self.folder / "files", self.folder / "arriving"
@@ -58,15 +61,26 @@ class Store:
         if room.is_dir():
             os.utime(room)
 
+    def hold(self, *rooms: Path) -> None:
+        """Keep rooms until each was released as often as it was held."""
+        with self._turn:
+            self._held.update(rooms)
+
+    def release(self, *rooms: Path) -> None:
+        """Let go of rooms that were held."""
+        with self._turn:
+            self._held -= Counter(rooms)
+
     def sweep(self) -> None:
-        """Remove what is too old, and the oldest of what is too much."""
+        """Remove what is too old, and the oldest of what is too much, of what nobody holds."""
         places = sorted(self._places(), key=lambda each: each[0])
         left = sum(size for _, size, _ in places)
         for touched, size, place in places:
             if touched > time.time() - self._age and left <= self._size:
                 break
-            _remove(place)
-            left -= size
+            if place not in self._held:
+                _remove(place)
+                left -= size
 
     def bytes(self) -> int:
         """How much there is."""

@@ -17,7 +17,7 @@ from ..models import LOOP
 from ..pipeline import COARSE
 from ..prompts import preset, preset_help, presets
 from ..sampling import Confidence
-from .desk import Desk, plain_words
+from .desk import Desk, done, plain_words
 from .doors import add_harp, add_published, plainly, sealed
 from .limits import admit
 from .service import State, Ticket
@@ -257,7 +257,7 @@ class Studio:
             folder = self._room(room)
             admitted = await self.desk.admit(sound, folder)
             target = folder / f"{admitted.stem}.ost"
-            work = self._asked(request, lambda watch: shop.compress(admitted, target, int(quality), model))
+            work = self._asked(request, lambda watch: shop.compress(admitted, target, int(quality), model), folder)
             seconds, size = await work
         except OstinatoError as error:
             return _wrong(error), gr.skip()
@@ -270,13 +270,14 @@ class Studio:
         try:
             folder, source = self._room(room), self.desk.admit_small(file)
             target = folder / f"{source.stem}-expanded.wav"
-            await self._asked(request, lambda watch: shop.expand(source, target, longest, watch))
+            rooms = folder, source.parent
+            await self._asked(request, lambda watch: shop.expand(source, target, longest, watch), *rooms)
         except OstinatoError as error:
             return gr.skip(), _wrong(error)
         return str(target), _line(f"{source.name} is open.")
 
-    async def _asked(self, request: gr.Request, work: Callable[[Any], Any]) -> Any:
-        return await asyncio.wrap_future(self.desk.service.submit(_visitor(request), work).future)
+    async def _asked(self, request: gr.Request, work: Callable[[Any], Any], *rooms: Path) -> Any:
+        return await done(self.desk.submit(_visitor(request), work, *rooms))
 
     async def _followed(self, ticket: Ticket[Any]) -> AsyncIterator[str]:
         """What a ticket's state is, whenever it changes, until it is over."""
