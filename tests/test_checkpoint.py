@@ -53,13 +53,16 @@ def test_nothing_is_left_beside_a_checkpoint(folder: Path):
 def test_a_failed_write_leaves_the_old_file(folder: Path, monkeypatch: pytest.MonkeyPatch):
     before = (folder / WEIGHTS).read_bytes()
 
-    def fail(*_: object, **__: object) -> None:
+    def fail(_: object, part: Path, **__: object) -> None:
+        _ = part.write_bytes(b"half")
         raise OSError("disk full")
 
     monkeypatch.setattr("ostinato.checkpoint.save_file", fail)
-    with pytest.raises(OSError, match="disk full"):
+    files = list(folder.iterdir())
+    with pytest.raises(CheckpointError, match="disk full"):
         write_tensors(folder / WEIGHTS, {"a": torch.zeros(1)})
     assert (folder / WEIGHTS).read_bytes() == before
+    assert list(folder.iterdir()) == files
 
 
 @pytest.mark.parametrize("length", [0, 5, 100, -1])

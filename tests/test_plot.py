@@ -87,12 +87,12 @@ def test_a_place_that_takes_no_picture_is_refused(tmp_path: Path, name: str):
 def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from matplotlib.figure import Figure
 
-    def fail(_: Figure, path: Path) -> None:
+    def fail(_: Figure, path: Path, **__: object) -> None:
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Figure, "savefig", fail)
-    with pytest.raises(OstinatoError, match=r"cannot draw .*a\.png: No space left on device"):
+    with pytest.raises(OstinatoError, match=r"cannot write .*a\.png: No space left on device"):
         _ = draw(tmp_path / "a.png", sound())
     assert list(tmp_path.iterdir()) == []
 

@@ -4,7 +4,6 @@ import hashlib
 import json
 import math
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from .errors import AudioError
 from .resampling import join
 from .resampling import resample as resample
 from .types import Audio
+from .whole import beside, whole
 
 WRITES = {".wav": "WAV", ".flac": "FLAC"}
 SUBTYPES = {".wav": ("PCM_16", "PCM_24", "FLOAT"), ".flac": ("PCM_16", "PCM_24")}
@@ -186,8 +186,8 @@ class Writer:
         self.sample_rate, self.channels = sample_rate, channels
         self.samples, self.gain_db = 0, 0.0
         self._about, self._peak = about, 0.0
-        self._rough, self._ready = _beside(self.path, ".w64"), _beside(self.path, self.path.suffix)
-        with _refusing(self.path):
+        self._rough = beside(self.path)
+        with refusing(self.path):
             self._file = soundfile.SoundFile(self._rough, "w", sample_rate, channels, subtype="FLOAT", format="W64")
 
     def write(self, audio: Audio) -> None:
@@ -205,7 +205,7 @@ class Writer:
         if self.path.suffix.lower() == ".wav" and size > WAV_LIMIT:
             raise AudioError(f"{self.path} would pass the 4 GiB that a WAV can hold; write a .flac")
         self._peak = max(self._peak, float(audio.wave.abs().max()))
-        with _refusing(self.path):
+        with refusing(self.path):
             self._file.write(audio.wave[0].T.cpu().numpy())
 
     def close(self) -> None:
@@ -218,17 +218,15 @@ class Writer:
             self._file.close()
             if self.samples == 0:
                 raise AudioError(f"{self.path} would hold no samples; a sound needs at least one")
-            with _refusing(self.path):
-                self._finish()
-                _ = self._ready.replace(self.path)
+            with refusing(self.path), whole(self.path, AudioError) as ready:
+                self._finish(ready)
         finally:
             self.discard()
 
     def discard(self) -> None:
         """Forget what was written; whatever was under the name before stays."""
         self._file.close()
-        for part in (self._rough, self._ready):
-            part.unlink(missing_ok=True)
+        self._rough.unlink(missing_ok=True)
 
     def __enter__(self) -> "Writer":
         return self
@@ -239,7 +237,7 @@ class Writer:
         else:
             self.discard()
 
-    def _finish(self) -> None:
+    def _finish(self, path: Path) -> None:
         gain, comment = 1.0, ""
         if self.subtype != "FLOAT" and self._peak > 1:
             gain = 1 / self._peak
@@ -249,16 +247,14 @@ class Writer:
         kind = WRITES[self.path.suffix.lower()]
         with (
             soundfile.SoundFile(self._rough) as rough,
-            soundfile.SoundFile(
-                self._ready, "w", self.sample_rate, self.channels, subtype=self.subtype, format=kind
-            ) as ready,
+            soundfile.SoundFile(path, "w", self.sample_rate, self.channels, subtype=self.subtype, format=kind) as ready,
         ):
             if comment and kind == "FLAC":
                 ready.comment = comment
             for piece in rough.blocks(BLOCK, dtype="float32", always_2d=True):
                 ready.write(piece * np.float32(gain))
         if kind == "WAV":
-            riff.seal(self._ready, comment)
+            riff.seal(path, comment)
 
 
 def write(path: str | Path, audio: Audio, *, about: dict[str, Any] | None = None, subtype: str | None = None) -> float:
@@ -288,6 +284,15 @@ def about(path: str | Path) -> dict[str, Any] | None:
     except ValueError:
         return None
     return found if isinstance(found, dict) else None
+
+
+@contextmanager
+def refusing(path: Path) -> Iterator[None]:
+    """What the disk or the sound library refuses, said in one line."""
+    try:
+        yield
+    except (OSError, RuntimeError, AssertionError) as error:
+        raise AudioError(f"cannot write {path}: {str(error) or 'the disk took only a part of it'}") from None
 
 
 def check_writable(path: str | Path) -> Path:
@@ -354,19 +359,6 @@ def _subtype(path: Path, subtype: str | None) -> str:
     if subtype is not None and subtype not in allowed:
         raise AudioError(f"{path.suffix} files take {', '.join(allowed)}, got {subtype}")
     return subtype or "PCM_24"
-
-
-def _beside(path: Path, suffix: str) -> Path:
-    return path.with_name(f".{path.stem}-{secrets.token_hex(4)}.part{suffix}")
-
-
-@contextmanager
-def _refusing(path: Path) -> Iterator[None]:
-    """What the disk or the sound library refuses, said in one line."""
-    try:
-        yield
-    except (OSError, RuntimeError, AssertionError) as error:
-        raise AudioError(f"cannot write {path}: {str(error) or 'the disk took only a part of it'}") from None
 
 
 def _time(samples: int, facts: Facts) -> str:

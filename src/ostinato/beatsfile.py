@@ -5,7 +5,7 @@ from pathlib import Path
 from .errors import AudioError
 from .grids import as_labels, from_labels
 from .types import Beats
-from .whole import whole
+from .whole import write_text
 
 
 def read(path: str | Path) -> Beats:
@@ -32,6 +32,4 @@ def write(path: str | Path, beats: Beats) -> None:
     """
     if not beats.times:
         raise AudioError(f"cannot write {path}: there are no beats to label")
-    target = Path(path)
-    with whole(target, AudioError) as part:
-        _ = part.write_text(as_labels(beats), encoding="utf-8")
+    write_text(Path(path), as_labels(beats), AudioError)

@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,24 +20,23 @@ from .errors import CheckpointError
 from .lac import LAC
 from .lm import LMConfig, MaskedModel
 from .registry import nearest
+from .whole import whole, write_text
 
 CONFIG, WEIGHTS = "config.json", "weights.safetensors"
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write `text` whole or not at all."""
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False, encoding="utf-8") as file:
-        _ = file.write(text)
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, path)
-
-
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, str] | None = None) -> None:
-    """Write a safetensors file whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    save_file({key: value.contiguous() for key, value in tensors.items()}, part, metadata=dict(about or {}))
-    os.chmod(part, 0o644)
-    os.replace(part, path)
+    """Write a safetensors file whole or not at all.
+
+    Raises:
+        CheckpointError: it cannot be written there.
+    """
+    with whole(path, CheckpointError) as part:
+        try:
+            save_file({key: value.contiguous() for key, value in tensors.items()}, part, metadata=dict(about or {}))
+        except SafetensorError as error:
+            raise CheckpointError(f"cannot write {path}: {error}") from None
+        part.chmod(0o644)
 
 
 def save(folder: Path, settings: Any, module: nn.Module, *, dtype: torch.dtype | None = None) -> None:

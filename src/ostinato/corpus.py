@@ -21,6 +21,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from .audiofile import sha256
 from .errors import CorpusError, MissingPartError
+from .whole import whole
 
 SPLITS = ("train", "val", "test", "test-beats")
 ARCHIVES = (".zip", ".pk3")
@@ -377,9 +378,7 @@ def _row(where: str, kind: type[Row], columns: dict[str, Any], line: list[str]) 
 
 
 def _write_rows(path: Path, kind: type[Row], rows: Sequence[Row]) -> None:
-    half = path.with_name(f".{path.name}.part")
-    with half.open("w", encoding="utf-8", newline="") as file:
+    with whole(path, CorpusError) as half, half.open("w", encoding="utf-8", newline="") as file:
         _ = file.write("\t".join(field.name for field in fields(kind)) + "\n")
         for row in rows:
             _ = file.write("\t".join(str(value) for value in astuple(row)) + "\n")
-    os.replace(half, path)

@@ -1,7 +1,6 @@
 """The picture of a prompt: the input, which tokens were kept, and every take, one above the other."""
 
 import os
-import secrets
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import Tensor
 from .dsp import log_mel, mel_filters
 from .errors import MissingPartError, OstinatoError
 from .types import Audio, Beats, Grid, Take
+from .whole import whole
 
 WRITES = (".png", ".svg", ".pdf")
 WIDTH, SOUND, TOKENS = 11.0, 1.9, 1.5
@@ -143,11 +143,5 @@ def save(figure: Any, target: Path) -> None:
     Raises:
         OstinatoError: it cannot be written there.
     """
-    part = target.with_name(f".{target.stem}-{secrets.token_hex(4)}.part{target.suffix}")
-    try:
-        figure.savefig(part)
-        os.replace(part, target)
-    except OSError as error:
-        raise OstinatoError(f"cannot draw {target}: {error.strerror}") from None
-    finally:
-        part.unlink(missing_ok=True)
+    with whole(target) as part:
+        figure.savefig(part, format=target.suffix[1:].lower())

@@ -3,7 +3,7 @@
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import OstinatoError
@@ -16,11 +16,27 @@ def whole(path: Path, refusal: type[OstinatoError] = OstinatoError) -> Iterator[
     Raises:
         OstinatoError: it cannot be written there; as the kind of error that `refusal` is.
     """
-    part = path.with_name(f".{path.stem}-{secrets.token_hex(4)}.part")
+    part = beside(path)
     try:
         yield part
         os.replace(part, path)
     except OSError as error:
-        raise refusal(f"cannot write {path}: {error.strerror}") from None
+        raise refusal(f"cannot write {path}: {error.strerror or error}") from None
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
+
+
+def write_text(path: Path, text: str, refusal: type[OstinatoError] = OstinatoError) -> None:
+    """Write a file of text whole or not at all.
+
+    Raises:
+        OstinatoError: as `whole`.
+    """
+    with whole(path, refusal) as part:
+        _ = part.write_text(text, encoding="utf-8")
+
+
+def beside(path: Path) -> Path:
+    """A name for a part of a file, which no other part has."""
+    return path.with_name(f".{path.stem}-{secrets.token_hex(4)}.part")

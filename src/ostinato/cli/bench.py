@@ -14,7 +14,7 @@ from ..bench import COLUMNS, STAGES, STEPS, Score, as_csv, contenders, course, k
 from ..chart import chart
 from ..config import parse_named, plain
 from ..errors import ConfigError, MissingPartError, OstinatoError
-from ..evaluate.card import read_figures, write
+from ..evaluate.card import read_figures
 from ..evaluate.following import following
 from ..evaluate.passages import passages
 from ..evaluate.seams import loop_seams, window_seams
@@ -23,6 +23,7 @@ from ..pipeline import load
 from ..prompts import Prompt
 from ..speed import CLOCKS, SECTIONS, Speed, make_twin, measure
 from ..tracking import load_tracker
+from ..whole import write_text
 from .common import as_json, model_option, precision_option, progress, runtime_option, show, table
 from .evaluate import SPLIT, shared
 
@@ -81,9 +82,9 @@ def steps(names: Sequence[str], steps: str, out: Path, model: str, scorer: str |
         music, scores = on.music, known_scores(read_figures(out / REPORT), on.setting)
         for score in run(on, rungs, scores, watch):
             scores += [] if score in scores else [score]
-            write(out / REPORT, json.dumps(report(on.setting, music, scores), indent=1) + "\n")
-            write(out / VALUES, as_csv([music, *scores]))
-    write(out / PAGE, page(music, scores))
+            write_text(out / REPORT, json.dumps(report(on.setting, music, scores), indent=1) + "\n")
+            write_text(out / VALUES, as_csv([music, *scores]))
+    write_text(out / PAGE, page(music, scores))
     drawn = _draw(out / PICTURE, music, scores)
     found = report(on.setting, music, scores)
     text = table([COLUMNS, *(_cells(score) for score in [music, *scores])], indent="")

@@ -9,12 +9,12 @@ from typing import Any
 import click
 
 from ..errors import OstinatoError
-from ..evaluate.card import write
 from ..evaluate.compression import Lead, Point, Size, leads, score, sizes, systems
 from ..evaluate.judges import BEST, JUDGES
 from ..evaluate.passages import passages
 from ..pipeline import load
 from ..plot import INK, check, save
+from ..whole import write_text
 from .common import as_json, model_option, progress, show, table
 from .evaluate import SPLIT
 
@@ -57,7 +57,7 @@ def compress(model: str, split_dir: str, judges: Sequence[str], others: bool, ou
         files = sizes(pipeline, split, chosen, watch)
         for point in score(systems(pipeline, options["rate"], others=others), chosen, names, watch):
             points.append(point)
-            write(out / REPORT, json.dumps(_data(pipeline.hash, options, files, points), indent=1) + "\n")
+            write_text(out / REPORT, json.dumps(_data(pipeline.hash, options, files, points), indent=1) + "\n")
     draw(out / PICTURE, points, names)
     show(_data(pipeline.hash, options, files, points), report(files, points, names), json_wanted=options["as_json"])
 

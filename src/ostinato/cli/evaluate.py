@@ -18,6 +18,7 @@ from ..evaluate.variation import score_prompts
 from ..pipeline import Pipeline, load
 from ..prompts import Prompt
 from ..types import Audio, Take
+from ..whole import write_text
 from .common import as_json, command_line, model_option, progress, show
 
 SPLIT = "music/test"
@@ -178,7 +179,7 @@ def write_card(
         _ = context.invoke(evaluate.commands[part], model=model, split_dir=split_dir, out=folder / card.FIGURES)
         figures |= {part: card.read_figures(folder / card.FIGURES)[part]}
     card.write_figures(folder / card.FIGURES, figures)
-    card.write(folder / card.PAGE, page.page(figures))
+    write_text(folder / card.PAGE, page.page(figures))
     click.echo(folder / card.PAGE)
 
 

@@ -2,8 +2,6 @@
 
 import dataclasses
 import json
-import os
-import secrets
 import shutil
 from collections.abc import Sequence
 from importlib import metadata
@@ -24,7 +22,7 @@ from ..takes import blend as blended
 from ..takes import draft_of, read_draft, usual_loudness
 from ..tree import Node, node, parent
 from ..tree import tree as tree_of
-from ..whole import whole
+from ..whole import whole, write_text
 from .common import Watch, as_json, model_option, output, progress, prompt_flags, show, spare
 from .flags import Given, beat_options, given
 from .job import (
@@ -185,9 +183,7 @@ def _begin(out: Path, job: Job, flags: dict[str, Any]) -> None:
                     raise OstinatoError(f"{out} holds the hops of another job ({other}); choose another folder")
             return
         out.mkdir(parents=True, exist_ok=True)
-        part = file.with_name(f".{JOB}-{secrets.token_hex(4)}.part")
-        _ = part.write_text(json.dumps(told, indent=1), encoding="utf-8")
-        os.replace(part, file)
+        write_text(file, json.dumps(told, indent=1))
     except (ValueError, AttributeError):
         raise OstinatoError(f"{file} is damaged; choose another folder") from None
     except OSError as error:

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from ..checkpoint import write_text
 from ..corpus import read_list
 from ..errors import OstinatoError, TrainingError
+from ..whole import write_text
 from .prediction import Prediction
 from .reconstruction import Reconstruction
 from .variation import Variation
@@ -54,20 +54,12 @@ def read_figures(path: Path) -> Figures:
 
 
 def write_figures(path: Path, figures: Figures) -> None:
-    """Write figures as JSON, as `write` does."""
-    write(path, json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file of a card, whole or not at all.
+    """Write figures as JSON, whole or not at all.
 
     Raises:
-        OstinatoError: it cannot be written there.
+        OstinatoError: they cannot be written there.
     """
-    try:
-        write_text(path, text)
-    except OSError as error:
-        raise OstinatoError(f"cannot write {path}: {error.strerror}") from None
+    write_text(path, json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
 
 
 def measured(part: str, result: Part, command: str, about: About) -> Figures:

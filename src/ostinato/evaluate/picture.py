@@ -1,12 +1,12 @@
 """A look at what the codec keeps: spectrograms of a sound and of its reconstructions, one above the other."""
 
-import os
 from pathlib import Path
 
 from ..codec import Codec
 from ..dsp import log_mel
 from ..errors import AudioError
 from ..types import Audio
+from ..whole import whole
 from .judges import mel, optional
 from .reconstruction import levels_of
 
@@ -36,14 +36,5 @@ def listen(codec: Codec, sound: Audio, target: Path) -> None:
         _ = axes.set_title(f"{title}: mel distance {mel(sound, row):.3f}", fontsize=9, loc="left")
         _ = axes.set(yticks=[], ylabel="mel")
     _ = panels[-1].set_xlabel("seconds")
-    _save(figure, target)
-
-
-def _save(figure: object, target: Path) -> None:
-    part = target.with_name(f".{target.name}.part")
-    try:
-        figure.savefig(part, format="png", dpi=110)  # type: ignore[attr-defined]
-        os.replace(part, target)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise AudioError(f"cannot write {target}: {error.strerror}") from None
+    with whole(target, AudioError) as part:
+        figure.savefig(part, format="png", dpi=110)

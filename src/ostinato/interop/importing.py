@@ -10,10 +10,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..audiofile import sha256
-from ..checkpoint import save, write_text
+from ..checkpoint import save
 from ..errors import CheckpointError
 from ..lm import LMConfig
 from ..models import check_fit
+from ..whole import write_text
 from .torchfile import TorchFile, read
 from .vampnet import adapted, fits, is_fine, read_codec, read_model
 

@@ -1,8 +1,6 @@
 """The telephone around a room: a ring of channels that go round, what is said into it, and what was heard as a file."""
 
 import math
-import os
-import secrets
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,8 +10,10 @@ import numpy as np
 import soundfile
 from jaxtyping import Float32
 
+from ..audiofile import refusing
 from ..config import config, knob
 from ..errors import AudioError
+from ..whole import whole
 
 RAMP, FADE = 0.01, 0.01
 LARGEST_WAV = (1 << 32) - 4096
@@ -149,22 +149,14 @@ def ring_file(path: Path, rate: int, channels: int, seconds: float) -> Iterator[
     Raises:
         AudioError: it cannot be written there.
     """
-    part = path.with_name(f".{path.stem}-{secrets.token_hex(4)}.part")
     big = seconds * rate * channels * 4 > LARGEST_WAV
-    try:
-        file = soundfile.SoundFile(part, "w", rate, channels, subtype="FLOAT", format="RF64" if big else "WAV")
-    except (OSError, RuntimeError) as error:
-        raise AudioError(f"cannot write {path}: {error}") from None
+    with whole(path, AudioError) as part:
+        with refusing(path):
+            file = soundfile.SoundFile(part, "w", rate, channels, subtype="FLOAT", format="RF64" if big else "WAV")
 
-    def write(block: Block) -> None:
-        try:
-            file.write(block)
-        except RuntimeError as error:
-            raise AudioError(f"cannot write {path}: {error}") from None
+        def write(block: Block) -> None:
+            with refusing(path):
+                file.write(block)
 
-    try:
         with file:
             yield write
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -6,9 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..checkpoint import CONFIG, write_text
+from ..checkpoint import CONFIG
 from ..config import load, plain
 from ..errors import TrainingError
+from ..whole import write_text
 from .beats import BeatJob, BeatTraining
 from .codec import CodecJob, CodecTraining
 from .context import ContextJob, ContextTraining
