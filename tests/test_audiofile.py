@@ -273,6 +273,7 @@ def test_a_place_that_takes_no_sound_is_refused_before_any_work(tmp_path: Path, 
 
 
 def test_a_protected_place_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    _ = (tmp_path / "a.wav").write_text("")
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(AudioError, match="permission denied"):
         _ = audiofile.check_writable(tmp_path / "a.wav")

@@ -243,7 +243,7 @@ def test_a_bad_sound_is_one_line_and_leaves_nothing(
     (("--seed", "-1"), "a seed must be a whole number between 0 and 2**64 - 1, got -1"),
     (("--takes", "0"), "0 is not in the range"),
     (("--model", "nope"), "no model called 'nope'"),
-    (("--plot", "a.jpg"), "cannot draw a.jpg: the name must end in .png, .svg, .pdf"),
+    (("--plot", "a.jpg"), "cannot write a.jpg: the name must end in .png or .svg or .pdf"),
     (("--colour",), "No such option"),
 ])  # fmt: skip
 def test_a_wrong_flag_is_one_line_and_leaves_nothing(
@@ -264,6 +264,24 @@ def test_a_wrong_output_is_one_line_and_the_input_stays(
     before = loop.read_bytes()
     assert message in complaint(vary(loop, out.parent / target, tiny_model))
     assert (names(out), loop.read_bytes(), names(loop.parent)) == ([], before, ["loop.wav"])
+
+
+@pytest.mark.parametrize("line", [
+    "vary LOOP -o /proc/x.wav",
+    "vary LOOP -o OUT/a.wav --plot /proc/x.png",
+    "blend LOOP LOOP --mix all -o /proc/x.wav",
+    "encode LOOP -o /proc/x.safetensors",
+    "decode LOOP -o /proc/x.wav",
+    "compress LOOP /proc/x.ost",
+    "expand LOOP /proc/x.wav",
+    "surprise LOOP -o /proc/x.csv",
+    "evaluate tokens -o /proc/x.json",
+    "evaluate listen -o /proc/x.png",
+])  # fmt: skip
+def test_a_place_that_takes_no_file_is_told_before_the_work(loop: Path, out: Path, line: str):
+    words = line.replace("LOOP", str(loop)).replace("OUT", str(out)).split()
+    assert "cannot write /proc/x" in complaint(run(*words, "--model", "nobody"))
+    assert names(out) == []
 
 
 def test_a_damaged_model_is_one_line(loop: Path, out: Path, tiny_model: Path, tmp_path: Path):

@@ -69,9 +69,9 @@ def test_a_picture_is_drawn_and_the_story_told(sound: Path, tiny_model: Path, tm
 @pytest.mark.parametrize(
     ("flags", "complaint"),
     [
-        (("-o", "b.txt"), "cannot write b.txt: the name must end in .csv, .json, .npz"),
-        (("-o", "nowhere/b.csv"), "nowhere is not a folder that takes such a file"),
-        (("--plot", "b.jpg"), "cannot draw b.jpg"),
+        (("-o", "b.txt"), "cannot write b.txt: the name must end in .csv or .json or .npz"),
+        (("-o", "nowhere/b.csv"), "there is no folder"),
+        (("--plot", "b.jpg"), "cannot write b.jpg"),
         (("--passes", 1), "1 is not in the range x>=2"),
     ],
 )

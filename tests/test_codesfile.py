@@ -138,9 +138,9 @@ def test_a_cut_file_is_refused(tmp_path: Path):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("a.wav", r"the name of a codes file must end in \.safetensors"),
-        ("no/a.safetensors", "is not a folder that takes such a file"),
-        ("taken.safetensors", "is not a folder that takes such a file"),
+        ("a.wav", r"the name must end in \.safetensors"),
+        ("no/a.safetensors", "there is no folder"),
+        ("taken.safetensors", "it is a folder"),
     ],
 )
 def test_a_place_that_takes_no_codes_is_refused(tmp_path: Path, name: str, message: str):

@@ -80,7 +80,7 @@ def test_the_frequency_axis_rises():
 @pytest.mark.parametrize("name", ["a.jpg", "no/a.png", "taken.png"])
 def test_a_place_that_takes_no_picture_is_refused(tmp_path: Path, name: str):
     (tmp_path / "taken.png").mkdir()
-    with pytest.raises(OstinatoError, match="cannot draw"):
+    with pytest.raises(OstinatoError, match="cannot write"):
         _ = plot.check(tmp_path / name)
 
 

@@ -7,7 +7,7 @@ import torch
 
 from ostinato import checkpoint
 from ostinato.errors import AudioError, CheckpointError, OstinatoError
-from ostinato.whole import whole, write_text
+from ostinato.whole import whole, writable, write_text
 
 
 def broken(target: Path, error: BaseException) -> None:
@@ -41,3 +41,30 @@ def test_tensors_without_a_folder_are_told_in_one_line(tmp_path: Path):
 def test_anyone_may_read_a_checkpoint(tmp_path: Path):
     checkpoint.write_tensors(tmp_path / "a", {"x": torch.zeros(2)})
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a.mp3", r"the name must end in \.txt or \.csv"),
+        ("link.txt", r"the name must end in \.txt or \.csv"),
+        ("folder.txt", "it is a folder"),
+        ("none/a.txt", "there is no folder"),
+        ("folder.txt/a.txt", "Permission denied"),
+    ],
+)
+def test_what_cannot_be_written_is_told(tmp_path: Path, name: str, message: str, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "folder.txt").mkdir()
+    (tmp_path / "link.txt").symlink_to(tmp_path / "a.mp3")
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    with pytest.raises(AudioError, match=f"cannot write .*{name}: {message}"):
+        _ = writable(tmp_path / name, (".txt", ".csv"), AudioError)
+
+
+def test_what_can_be_written_is_not_touched(tmp_path: Path):
+    assert writable(tmp_path / "A.TXT", (".txt",)) == tmp_path / "A.TXT"
+    assert list(tmp_path.iterdir()) == []

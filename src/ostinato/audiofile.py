@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from .errors import AudioError
 from .resampling import join
 from .resampling import resample as resample
 from .types import Audio
-from .whole import beside, whole
+from .whole import beside, whole, writable
 
 WRITES = {".wav": "WAV", ".flac": "FLAC"}
 SUBTYPES = {".wav": ("PCM_16", "PCM_24", "FLOAT"), ".flac": ("PCM_16", "PCM_24")}
@@ -299,19 +298,9 @@ def check_writable(path: str | Path) -> Path:
     """`path`, links followed, once it is sure that a sound file can appear there.
 
     Raises:
-        AudioError: the suffix is not one we write, the folder is missing or does not take files, or
-            the name is a folder's or a protected file's.
+        AudioError: the suffix is not one that is written, or what `writable` refuses.
     """
-    target = Path(os.path.realpath(path))
-    if Path(path).suffix.lower() not in WRITES or target.suffix.lower() not in WRITES:
-        raise AudioError(f"cannot write {path}: the name must end in {' or '.join(WRITES)}")
-    if target.is_dir():
-        raise AudioError(f"cannot write {path}: it is a folder")
-    if not target.parent.is_dir():
-        raise AudioError(f"cannot write {path}: there is no folder {target.parent}")
-    if not os.access(target.parent, os.W_OK) or (target.exists() and not os.access(target, os.W_OK)):
-        raise AudioError(f"cannot write {path}: permission denied")
-    return target
+    return writable(path, tuple(WRITES), AudioError)
 
 
 def sha256(path: str | Path) -> str:

@@ -1,7 +1,6 @@
 """Codes on disk: one safetensors file with the tokens and all that is needed to hear them again."""
 
 import json
-import os
 from pathlib import Path
 
 import torch
@@ -12,7 +11,7 @@ from .config import config, knob, load, plain
 from .errors import AudioError, ConfigError
 from .stereo import Lean, unwritten
 from .types import Codes, Grid
-from .whole import whole
+from .whole import whole, writable
 
 SUFFIX, KEY, TENSOR, VERSION = ".safetensors", "ostinato", "codes", 2
 
@@ -99,17 +98,12 @@ def info(path: str | Path) -> Origin:
 
 
 def check_writable(path: str | Path) -> Path:
-    """`path`, once it is sure that a codes file can appear there.
+    """`path`, links followed, once it is sure that a codes file can appear there.
 
     Raises:
         AudioError: the suffix is not .safetensors, or the folder is missing or takes no files.
     """
-    target = Path(path)
-    if target.suffix != SUFFIX:
-        raise AudioError(f"cannot write {path}: the name of a codes file must end in {SUFFIX}")
-    if target.is_dir() or not target.parent.is_dir() or not os.access(target.parent, os.W_OK):
-        raise AudioError(f"cannot write {path}: {target.parent} is not a folder that takes such a file")
-    return target
+    return writable(path, (SUFFIX,), AudioError)
 
 
 def _check_lean(path: Path, origin: Origin) -> None:

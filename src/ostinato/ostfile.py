@@ -19,7 +19,7 @@ from .bits import crc16, varint
 from .config import config, knob
 from .errors import AudioError, ConfigError
 from .types import Grid
-from .whole import whole
+from .whole import whole, writable
 
 MAGIC, SUFFIX = b"\x8fOST", ".ost"
 STEREO, IMAGE, LEAN = 1, 2, 4
@@ -257,17 +257,12 @@ def assemble(header: Header, blocks: Sequence[bytes]) -> bytes:
 
 
 def check_writable(path: str | Path) -> Path:
-    """`path`, once it is sure that an .ost file can appear there.
+    """`path`, links followed, once it is sure that an .ost file can appear there.
 
     Raises:
         AudioError: the suffix is not .ost, or the folder is missing or takes no files.
     """
-    target = Path(path)
-    if target.suffix != SUFFIX:
-        raise AudioError(f"cannot write {path}: the name of a compressed file must end in {SUFFIX}")
-    if target.is_dir() or not target.parent.is_dir() or not os.access(target.parent, os.W_OK):
-        raise AudioError(f"cannot write {path}: {target.parent} is not a folder that takes such a file")
-    return target
+    return writable(path, (SUFFIX,), AudioError)
 
 
 def _header(body: _Bytes, version: int) -> Header:

@@ -1,6 +1,5 @@
 """The picture of a prompt: the input, which tokens were kept, and every take, one above the other."""
 
-import os
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,9 +10,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from .dsp import log_mel, mel_filters
-from .errors import MissingPartError, OstinatoError
+from .errors import MissingPartError
 from .types import Audio, Beats, Grid, Take
-from .whole import whole
+from .whole import whole, writable
 
 WRITES = (".png", ".svg", ".pdf")
 WIDTH, SOUND, TOKENS = 11.0, 1.9, 1.5
@@ -75,12 +74,7 @@ def check(path: str | Path) -> Path:
     """
     if find_spec("matplotlib") is None:
         raise MissingPartError("pictures need matplotlib: pip install matplotlib")
-    target = Path(path)
-    if target.suffix.lower() not in WRITES:
-        raise OstinatoError(f"cannot draw {path}: the name must end in {', '.join(WRITES)}")
-    if target.is_dir() or not target.parent.is_dir() or not os.access(target.parent, os.W_OK):
-        raise OstinatoError(f"cannot draw {path}: {target.parent} is not a folder that takes such a file")
-    return target
+    return writable(path, WRITES)
 
 
 def _sound(panel: Any, audio: Audio, title: str, top: float) -> None:

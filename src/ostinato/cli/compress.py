@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .. import audiofile
+from .. import audiofile, ostfile
 from ..compress import Rung, compress, of_quality
 from ..config import parse_named
 from ..errors import ConfigError
@@ -46,6 +46,7 @@ def compress_verb(sound: Path, out: Path, keep: Sequence[str], hide: Sequence[st
     A side that goes as an image costs some 30 bit/s. Without --side or --image it does so wherever anything is hidden.
     """
     start = time.perf_counter()
+    spare(sound, ostfile.check_writable(out))
     pipeline = load(model)
     kept = _kept(pipeline.grid, keep, hide, flags["rate"], flags["quality"])
     wanted = kept.needs if isinstance(kept, Prompt) else frozenset[str]()

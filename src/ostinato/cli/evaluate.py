@@ -18,7 +18,7 @@ from ..evaluate.variation import score_prompts
 from ..pipeline import Pipeline, load
 from ..prompts import Prompt
 from ..types import Audio, Take
-from ..whole import write_text
+from ..whole import writable, write_text
 from .common import as_json, command_line, model_option, progress, show
 
 SPLIT = "music/test"
@@ -41,7 +41,13 @@ def shared(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-into = click.option("-o", "--out", type=Path, help="A card's JSON file to put the figures into.")
+into = click.option(
+    "-o",
+    "--out",
+    type=Path,
+    callback=lambda _, __, out: out and writable(out, (".json",)),
+    help="A card's JSON file to put the figures into.",
+)
 usage = click.option(
     "--usage", type=click.IntRange(min=1), default=120, show_default=True, help="How many passages to count tokens in."
 )
@@ -150,6 +156,7 @@ def prompts(
 @click.option("-o", "--out", type=Path, required=True, help="The PNG to write.")
 def listen(model: str, split_dir: str, seconds: float, seed: int, out: Path) -> None:
     """A picture of one passage and its reconstructions. MODEL may be a codec checkpoint."""
+    _ = writable(out, (".png",))
     coder, _ = codec_of(model)
     passage = passages(Path(split_dir), 1, seconds, seed, coder.grid.sample_rate)[0]
     draw_levels(coder, passage.audio, out)
@@ -169,6 +176,7 @@ def write_card(
     """Measure what card.json lacks of this model, then write card.json and README.md."""
     pipeline = load(model)
     folder = out or pipeline.folder
+    _ = writable(folder / card.FIGURES, (".json",))
     subject = about(pipeline)
     figures = card.read_figures(folder / card.FIGURES) | {"model": asdict(subject)}
     if runs:

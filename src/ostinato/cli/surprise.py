@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import math
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .. import audiofile, plot, plot_surprise
-from ..errors import OstinatoError
 from ..hints.surprise import smoothed
 from ..longplay import encode_file
 from ..pipeline import Pipeline, load
 from ..surprise import PASSES, surprisal
-from ..whole import whole
+from ..whole import whole, writable
 from .common import as_json, model_option, progress, show, sound, spare, table
 
 WRITES = (".csv", ".json", ".npz")
@@ -49,7 +47,7 @@ def surprise(
     `vary --hide surprising` has the model redo the moments that it finds least likely.
     """
     if out is not None:
-        spare(sound, check(out))
+        spare(sound, writable(out, WRITES))
     if picture is not None:
         spare(sound, plot.check(picture))
     pipeline, start = load(model), time.perf_counter()
@@ -65,19 +63,6 @@ def surprise(
     made = _told(pipeline, sound, bits, hop) | {"took": round(took, 3)}
     made |= {what: str(path) for what, path in (("values", out), ("plot", picture)) if path is not None}
     show(made, _story(made), json_wanted=as_json)
-
-
-def check(path: Path) -> Path:
-    """`path`, once it is sure that numbers can appear there.
-
-    Raises:
-        OstinatoError: the suffix is not one that is written, or the folder is missing or takes no files.
-    """
-    if path.suffix.lower() not in WRITES:
-        raise OstinatoError(f"cannot write {path}: the name must end in {', '.join(WRITES)}")
-    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        raise OstinatoError(f"cannot write {path}: {path.parent} is not a folder that takes such a file")
-    return path
 
 
 def write(path: Path, bits: Float[Tensor, "side codebook frame"], hop: float) -> None:
