@@ -125,7 +125,9 @@ def test_beats_are_told_for_people_programs_and_label_tracks(desk: Path):
     ("line", "message"),
     [
         ("beats loop.wav -o loop.wav", "loop.wav is the input; choose another name for the output"),
-        ("beats loop.wav -o no/labels.txt", "cannot write no/labels.txt: No such file or directory"),
+        ("beats loop.wav -o no/labels.txt", "cannot write no/labels.txt: there is no folder"),
+        ("beats loop.wav -o labels.mp3 --tracker x", "the name must end in .txt or .tsv or .lab or .beats"),
+        ("beats loop.wav -o /proc/x.txt --tracker x", "cannot write /proc/x.txt"),
         ("beats loop.wav --beats none.txt", "cannot read none.txt: No such file or directory"),
         ("beats loop.wav --beats loop.wav", "loop.wav is not a label file: it is no text"),
         ("vary loop.wav -o a.wav --bpm 100", "nothing in the prompt speaks of beats; add --keep beats"),
@@ -145,7 +147,7 @@ def test_a_label_file_appears_whole_or_not_at_all(tmp_path: Path):
     with pytest.raises(AudioError, match="there are no beats to label"):
         beatsfile.write(tmp_path / "labels.txt", Beats(()))
     with pytest.raises(AudioError, match="cannot write"):
-        beatsfile.write(tmp_path, Beats((1.0,)))
+        beatsfile.write(tmp_path / "none" / "labels.txt", Beats((1.0,)))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -5,7 +5,9 @@ from pathlib import Path
 from .errors import AudioError
 from .grids import as_labels, from_labels
 from .types import Beats
-from .whole import write_text
+from .whole import writable, write_text
+
+SUFFIXES = (".txt", ".tsv", ".lab", ".beats")
 
 
 def read(path: str | Path) -> Beats:
@@ -32,4 +34,13 @@ def write(path: str | Path, beats: Beats) -> None:
     """
     if not beats.times:
         raise AudioError(f"cannot write {path}: there are no beats to label")
-    write_text(Path(path), as_labels(beats), AudioError)
+    write_text(check_writable(path), as_labels(beats), AudioError)
+
+
+def check_writable(path: str | Path) -> Path:
+    """`path`, links followed, once it is sure that a label file can appear there.
+
+    Raises:
+        AudioError: the suffix is not that of a label file, or what `writable` refuses.
+    """
+    return writable(path, SUFFIXES, AudioError)

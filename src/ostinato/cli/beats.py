@@ -26,6 +26,7 @@ def beats(sound: Path, out: Path | None, loop: bool, as_json: bool, **flags: Any
     source = given(flags, audiofile.info(sound).seconds)
     if out is not None:
         spare(sound, out)
+        _ = beatsfile.check_writable(out)
     known = Heard(beats=source.beats)
     found = listen(file_pieces(sound), {"beats"}, known, tracker=source.tracker, circular=loop).beats or Beats(())
     if out is not None:
