@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import torch
 from click.testing import CliRunner, Result
@@ -250,6 +251,43 @@ def test_a_wrong_flag_is_one_line_and_leaves_nothing(
     loop: Path, out: Path, tiny_model: Path, flags: tuple[str, ...], message: str
 ):
     assert message in complaint(run("vary", loop, "-o", out / "a.wav", "--model", tiny_model, *flags))
+    assert names(out) == []
+
+
+def flags_of_numbers(group: click.Group, *words: str) -> Iterator[tuple[str, ...]]:
+    """Every flag of every verb that takes a number with a point, after the words of its verb."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from flags_of_numbers(command, *words, name)
+        for option in command.params:
+            if isinstance(option.type, click.types.FloatParamType):
+                yield (*words, name, option.opts[0])
+
+
+@pytest.mark.parametrize("words", list(flags_of_numbers(main)), ids=" ".join)
+def test_what_is_no_finite_number_is_refused_at_once(words: tuple[str, ...]):
+    for value in ("nan", "inf", "-inf", "loud"):
+        assert f"Invalid value for '{words[-1]}'" in complaint(run(*words, value))
+
+
+@pytest.mark.parametrize("line", [
+    "vary LOOP -o OUT/a.wav --loudness 3",
+    "vary LOOP -o OUT/a.wav --loudness -71",
+    "vary LOOP -o OUT/a.wav --dropout -0.1",
+    "vary LOOP -o OUT/a.wav --stretch -1",
+    "vary LOOP -o OUT/a.wav --pitch -25",
+    "vary LOOP -o OUT/a.wav --temperature -1",
+    "vary LOOP -o OUT/a.wav --keep beats --bpm -120",
+    "compress LOOP OUT/a.ost --rate -600",
+    "compress LOOP OUT/a.ost --keep beats --bpm 120 --offset -1",
+    "telephone LOOP -o OUT/hops --loudness 3",
+    "bench seams --seconds -30",
+    "bench beats --seconds 0",
+    "evaluate tokens --seconds -6",
+])  # fmt: skip
+def test_a_number_out_of_range_is_refused_before_the_work(loop: Path, out: Path, line: str):
+    words = line.replace("LOOP", str(loop)).replace("OUT", str(out)).split()
+    assert "no model called" not in complaint(run(*words, "--model", "nobody"))
     assert names(out) == []
 
 

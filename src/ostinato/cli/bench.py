@@ -24,7 +24,7 @@ from ..prompts import Prompt
 from ..speed import CLOCKS, SECTIONS, Speed, make_twin, measure
 from ..tracking import load_tracker
 from ..whole import write_text
-from .common import as_json, model_option, precision_option, progress, runtime_option, show, table
+from .common import Within, as_json, model_option, precision_option, progress, runtime_option, show, table
 from .evaluate import SPLIT, shared
 
 REPORT, VALUES, PAGE, PICTURE = "steps.json", "steps.csv", "steps.md", "steps.svg"
@@ -95,7 +95,7 @@ def steps(names: Sequence[str], steps: str, out: Path, model: str, scorer: str |
 @model_option
 @click.option("--split-dir", default=SPLIT, show_default=True, help="Folder of held-out music.")
 @click.option("--passages", "count", type=click.IntRange(min=1), default=8, show_default=True, help="How many to vary.")
-@click.option("--seconds", type=float, default=30.0, show_default=True, help="Length of a passage.")
+@click.option("--seconds", type=Within(min=0.1), default=30.0, show_default=True, help="Length of a passage.")
 @click.option("--loop", type=Path, default=LOOP, help="A loop to vary.  [default: the one that ships]")
 @click.option("--keep", multiple=True, default=("periodic:period=7",), show_default=True, help="Hints to keep.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which passages and takes.")
@@ -128,7 +128,7 @@ def seams(model: str, split_dir: str, loop: Path, keep: Sequence[str], seed: int
 @click.option(
     "--clock", type=click.Choice(tuple(CLOCKS)), default="wall", show_default=True, help="What seconds are counted."
 )
-@click.option("--seconds", type=click.FloatRange(min=0.5), default=10.0, show_default=True, help="Length of the sound.")
+@click.option("--seconds", type=Within(min=0.5), default=10.0, show_default=True, help="Length of the sound.")
 @click.option("--steps", type=click.IntRange(min=1), default=36, show_default=True, help="Coarse steps of a take.")
 @click.option("--finish", type=click.IntRange(min=1), default=2, show_default=True, help="Fine steps of a take.")
 @as_json
@@ -153,7 +153,7 @@ def speed(model: str | None, sections: Sequence[str], as_json: bool, **how: Any)
 @click.option(
     "--passages", "count", type=click.IntRange(min=1), default=16, show_default=True, help="How many to vary."
 )
-@click.option("--seconds", type=float, default=20.0, show_default=True, help="Length of a passage.")
+@click.option("--seconds", type=Within(min=0.1), default=20.0, show_default=True, help="Length of a passage.")
 @click.option("--keep", multiple=True, default=("beats",), show_default=True, help="Hints to keep.")
 @click.option("--tracker", default="default", show_default=True, help="Who listens, before and after.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which passages and takes.")

@@ -15,7 +15,7 @@ from ..evaluate.passages import passages
 from ..pipeline import load
 from ..plot import INK, check, save
 from ..whole import write_text
-from .common import as_json, model_option, progress, show, table
+from .common import Within, as_json, model_option, progress, show, table
 from .evaluate import SPLIT
 
 REPORT, PICTURE = "compress.json", "compress.svg"
@@ -27,11 +27,11 @@ REPORT, PICTURE = "compress.json", "compress.svg"
 @click.option(
     "--passages", "count", type=click.IntRange(min=1), default=12, show_default=True, help="How many to code."
 )
-@click.option("--seconds", type=click.FloatRange(min=3), default=30.0, show_default=True, help="Length of a passage.")
+@click.option("--seconds", type=Within(min=3), default=30.0, show_default=True, help="Length of a passage.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which passages.")
 @click.option(
     "--rate",
-    type=click.FloatRange(min=1),
+    type=Within(min=1),
     default=600.0,
     show_default=True,
     help="The rate to compare with the others.",

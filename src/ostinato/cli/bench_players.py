@@ -13,14 +13,14 @@ from ..serve.limits import Limits
 from ..serve.osc import check_parts
 from ..serve.server import Place, open_desk
 from ..serve.soak import Asks, latencies, soak
-from .common import as_json, from_flags, knob_flags, model_option, progress, show, table
+from .common import Within, as_json, from_flags, knob_flags, model_option, progress, show, table
 
 LOOPS = (1.0, 2.0, 4.0, 8.0)
 
 
 @click.command("unloop")
 @model_option
-@click.option("--minutes", type=click.FloatRange(min=0.05), default=20.0, show_default=True, help="How long.")
+@click.option("--minutes", type=Within(min=0.05), default=20.0, show_default=True, help="How long.")
 @knob_flags(Asks)
 @as_json
 def unloop(model: str, minutes: float, as_json: bool, **flags: Any) -> None:
@@ -49,7 +49,7 @@ def unloop(model: str, minutes: float, as_json: bool, **flags: Any) -> None:
 @click.command("loop")
 @model_option
 @click.option(
-    "--seconds", "loops", type=click.FloatRange(0.2, 60), multiple=True, default=LOOPS, show_default=True,
+    "--seconds", "loops", type=Within(0.2, 60), multiple=True, default=LOOPS, show_default=True,
     help="Length of a loop; repeatable.",
 )  # fmt: skip
 @click.option("--points", type=click.IntRange(min=1), default=4, show_default=True, help="Loop points to meet.")

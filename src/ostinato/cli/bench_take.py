@@ -15,7 +15,7 @@ from ..prompts import Prompt
 from ..sampling import samplers
 from ..stopwatch import Share, Times, measure_take
 from ..types import Audio
-from .common import as_json, model_option, precision_option, progress, runtime_option, show, table
+from .common import Within, as_json, model_option, precision_option, progress, runtime_option, show, table
 
 
 @click.command()
@@ -23,9 +23,7 @@ from .common import as_json, model_option, precision_option, progress, runtime_o
 @precision_option
 @runtime_option
 @click.option("--loop", type=click.Path(path_type=Path), default=LOOP, help="A sound.  [default: the loop that ships]")
-@click.option(
-    "--seconds", type=click.FloatRange(min=0.5), default=10.0, show_default=True, help="Of the sound, repeated."
-)
+@click.option("--seconds", type=Within(min=0.5), default=10.0, show_default=True, help="Of the sound, repeated.")
 @click.option("--keep", multiple=True, default=("periodic:period=7",), show_default=True, help="Hints to keep.")
 @click.option("--sampler", metavar="NAME[:knob=value,...]", help="For the coarse codebooks.  [default: as in `vary`]")
 @click.option("--finisher", metavar="NAME[:knob=value,...]", help="For the fine ones.  [default: as in `vary`]")

@@ -1,6 +1,7 @@
 """What the verbs share: one-line errors, output for people and machines, a progress bar, flags read off knobs."""
 
 import json
+import math
 import re
 import shlex
 import signal
@@ -46,6 +47,23 @@ sound = click.argument("sound", type=click.Path(path_type=Path))
 def output(help: str) -> Callable[[Command], Command]:
     """The option that says where a result goes."""
     return click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help=help)
+
+
+class _Finite(click.ParamType):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number that was written; an error of its flag where it is none."""
+        found = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{value!r} is not a finite number", param, ctx)
+        return found
+
+
+class Finite(_Finite, click.types.FloatParamType):
+    """A number that is neither NaN nor infinite."""
+
+
+class Within(_Finite, click.FloatRange):
+    """A finite number within a range."""
 
 
 class Door(click.Group):
@@ -138,7 +156,8 @@ def knob_flags(cls: type, base: Any = None) -> Callable[[Command], Command]:
     def add(command: Command) -> Command:
         for name, about in reversed(knobs(cls).items()):
             text = f"{sentence(about.help)} {limits(about)}  [default: {usual[name]}]".replace("  ", " ")
-            flag = click.option(f"--{name.replace('_', '-')}", name, type=kinds[name], help=text)
+            kind = Finite() if kinds[name] is float else kinds[name]
+            flag = click.option(f"--{name.replace('_', '-')}", name, type=kind, help=text)
             command = flag(command)
         return command
 

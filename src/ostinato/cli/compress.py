@@ -18,7 +18,7 @@ from ..pipeline import load
 from ..prompts import Prompt
 from ..sampling import samplers
 from ..types import Grid
-from .common import as_json, model_option, progress, show, sound, spare, table
+from .common import Within, as_json, model_option, progress, show, sound, spare, table
 from .flags import beat_options, given
 from .job import heard_in
 
@@ -28,7 +28,7 @@ USUAL_RATE = 600.0
 @click.command("compress")
 @sound
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--rate", type=click.FloatRange(min=1), help=f"At most so many bits a second.  [default: {USUAL_RATE:g}]")
+@click.option("--rate", type=Within(min=1), help=f"At most so many bits a second.  [default: {USUAL_RATE:g}]")
 @click.option("--keep", multiple=True, metavar="HINT[:knob=value,...]", help="Tokens to keep, see `hints`; repeatable.")
 @click.option("--hide", multiple=True, metavar="HINT[:knob=value,...]", help="Tokens to leave out; repeatable.")
 @click.option("--quality", type=click.IntRange(0, 10), help="10 keeps every token, 1 the coarsest codebook.")
@@ -47,10 +47,10 @@ def compress_verb(sound: Path, out: Path, keep: Sequence[str], hide: Sequence[st
     """
     start = time.perf_counter()
     spare(sound, ostfile.check_writable(out))
+    beats = given(flags, audiofile.info(sound).seconds)
     pipeline = load(model)
     kept = _kept(pipeline.grid, keep, hide, flags["rate"], flags["quality"])
     wanted = kept.needs if isinstance(kept, Prompt) else frozenset[str]()
-    beats = given(flags, audiofile.info(sound).seconds)
     heard = heard_in(sound, wanted, beats, loop=False, flag="--keep")
     how = {stage: _sampler(flags[flag]) for stage, flag in (("coarse", "sampler"), ("fine", "fine"))}
     how |= {"sides": flags["sides"], "seed": flags["seed"]}

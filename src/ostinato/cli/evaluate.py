@@ -19,7 +19,7 @@ from ..pipeline import Pipeline, load
 from ..prompts import Prompt
 from ..types import Audio, Take
 from ..whole import writable, write_text
-from .common import as_json, command_line, model_option, progress, show
+from .common import Within, as_json, command_line, model_option, progress, show
 
 SPLIT = "music/test"
 
@@ -29,9 +29,7 @@ def shared(command: Callable[..., None]) -> Callable[..., None]:
     options = [
         model_option,
         click.option("--split-dir", default=SPLIT, show_default=True, help="Folder of held-out music."),
-        click.option(
-            "--seconds", type=click.FloatRange(min=0.1), default=6.0, show_default=True, help="Length of a passage."
-        ),
+        click.option("--seconds", type=Within(min=0.1), default=6.0, show_default=True, help="Length of a passage."),
         click.option(
             "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which passages, masks and takes."
         ),

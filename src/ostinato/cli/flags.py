@@ -11,12 +11,12 @@ from .. import audiofile, beatsfile
 from ..errors import ConfigError
 from ..grids import FASTEST, SLOWEST, steady, tapped
 from ..types import Beats
-from .common import Command
+from .common import Command, Finite
 
 SOURCES = {"bpm": "--bpm", "taps": "--taps", "labels": "--beats", "tracker": "--tracker"}
 OPTIONS = (
-    click.option("--bpm", type=float, help=f"Beats at one tempo, {SLOWEST:g} to {FASTEST:g} a minute."),
-    click.option("--offset", type=float, metavar="SECONDS", help="With --bpm, where a bar begins.  [default: 0]"),
+    click.option("--bpm", type=Finite(), help=f"Beats at one tempo, {SLOWEST:g} to {FASTEST:g} a minute."),
+    click.option("--offset", type=Finite(), metavar="SECONDS", help="With --bpm, where a bar begins.  [default: 0]"),
     click.option("--meter", help="With --bpm or --taps, beats in a bar, such as 3/4 or 6/8.  [default: 4/4]"),
     click.option("--taps", metavar="SECONDS,...", help="Beats as tapped, such as 0.1,0.62,1.1."),
     click.option(

@@ -17,7 +17,7 @@ from ..config import load as load_settings
 from ..draft import Draft
 from ..errors import ConfigError
 from ..hints import Hint, needs, parse_hint
-from ..level import ready
+from ..level import ABSOLUTE_GATE, ready
 from ..listening import listen
 from ..longplay import file_pieces, vary_file
 from ..pipeline import COARSE, FINE, Pipeline, load
@@ -27,7 +27,7 @@ from ..sampling import Sampler, samplers
 from ..stretch import stretched_heard, stretched_samples
 from ..takes import draft_of, tokens, usual_loudness
 from ..tree import about
-from .common import Command, Watch, duration, knob_flags, precision_option, runtime_option
+from .common import Command, Finite, Watch, Within, duration, knob_flags, precision_option, runtime_option
 from .flags import Given
 
 USUAL = "medium variation"
@@ -51,7 +51,7 @@ prompt_options = together(
     ),
     click.option("--hide", multiple=True, metavar="HINT[:knob=value,...]", help="Cells to fill even so; repeatable."),
     click.option(
-        "--dropout", type=float, default=0.0, show_default=True, help="Share of the kept cells to fill even so."
+        "--dropout", type=Finite(), default=0.0, show_default=True, help="Share of the kept cells to fill even so."
     ),
 )
 sampler_options = together(
@@ -80,10 +80,10 @@ way_options = together(
 )
 control_options = together(
     click.option(
-        "--pitch", type=float, default=0.0, show_default=True, help="Semitones by which SOUND is transposed first."
+        "--pitch", type=Finite(), default=0.0, show_default=True, help="Semitones by which SOUND is transposed first."
     ),
     click.option(
-        "--stretch", type=float, default=1.0, show_default=True, help="Make the take so many times as long as SOUND."
+        "--stretch", type=Finite(), default=1.0, show_default=True, help="Make the take so many times as long as SOUND."
     ),
 )
 source_options = together(
@@ -97,7 +97,10 @@ source_options = together(
     click.option("--unlock", is_flag=True, help="Forget what was locked in TAKE and before."),
 )
 loudness_option = click.option(
-    "--loudness", type=float, metavar="LUFS", help="Bring what is made to this loudness.  [default: that of SOUND]"
+    "--loudness",
+    type=Within(ABSOLUTE_GATE, 0),
+    metavar="LUFS",
+    help="Bring what is made to this loudness.  [default: that of SOUND]",
 )
 
 

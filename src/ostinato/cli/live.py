@@ -15,7 +15,7 @@ from ..errors import OstinatoError
 from ..pipeline import load
 from ..serve.live import sounddevice, telephone
 from ..serve.ring import Ring, Room, laid_out, ring_file
-from .common import from_flags, knob_flags, show
+from .common import Within, from_flags, knob_flags, show
 from .job import together
 
 RING = "ring.wav"
@@ -25,7 +25,7 @@ LIVE = frozenset({"live", "device", "minutes", "ring", *knobs(Room)})
 live_options = together(
     click.option("--live", is_flag=True, help="Listen to a microphone, and play the ring; needs no SOUND."),
     click.option("--device", metavar="NAME", help="The sound card.  [default: the system's]"),
-    click.option("--minutes", type=click.FloatRange(0, 1440, min_open=True), default=60.0, help="How long to listen."),
+    click.option("--minutes", type=Within(0, 1440, min_open=True), default=60.0, help="How long to listen."),
     click.option(
         "--ring", type=click.IntRange(2, 64), metavar="N", help=f"Write {RING}: the hops around N loudspeakers."
     ),

@@ -9,7 +9,7 @@ from ..errors import OstinatoError
 from ..serve import load, space
 from ..serve.limits import Limits
 from ..serve.server import Place, built, check_parts
-from .common import as_json, from_flags, knob_flags, model_option, show
+from .common import Within, as_json, from_flags, knob_flags, model_option, show
 
 
 @click.command()
@@ -44,8 +44,8 @@ def export_studio(folder: Path, model: str, as_json: bool) -> None:
 
 @click.command("serve")
 @click.option("--clients", type=click.IntRange(1, 24), default=8, show_default=True, help="How many at once.")
-@click.option("--seconds", type=click.FloatRange(min=0.1), default=300.0, show_default=True, help="For how long.")
-@click.option("--loop-seconds", type=click.FloatRange(0.1, 60), default=4.0, show_default=True, help="Of each loop.")
+@click.option("--seconds", type=Within(min=0.1), default=300.0, show_default=True, help="For how long.")
+@click.option("--loop-seconds", type=Within(0.1, 60), default=4.0, show_default=True, help="Of each loop.")
 @click.option("--steps", type=click.IntRange(1, 128), help="Of the coarse model.  [default: as HARP shows it]")
 @model_option
 @as_json
