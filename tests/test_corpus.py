@@ -214,6 +214,31 @@ def test_two_fetches_at_once_bring_each_track_once(tmp_path, monkeypatch):
 
 
 @needs_dpkg
+@pytest.mark.parametrize("moment", [1, 2], ids=["once it has looked", "before it puts its own there"])
+def test_another_fetch_may_be_quicker_at_any_moment(tmp_path, monkeypatch, moment):
+    corpus, move, moved = build(tmp_path), os.replace, []
+    (tmp_path / "root" / "game").mkdir(parents=True)
+
+    def meanwhile(source: Path, target: Path) -> None:
+        moved.append(target)
+        if len(moved) == moment:
+            _ = fetch(corpus, tmp_path / "root", debs=tmp_path)
+        move(source, target)
+
+    monkeypatch.setattr(os, "replace", meanwhile)
+    _ = fetch(corpus, tmp_path / "root", debs=tmp_path)
+    assert files_in(tmp_path / "root") == {f"game/{path}": data for path, data in TRACKS.items()}
+
+
+@needs_dpkg
+def test_a_place_that_takes_no_music_is_one_line(tmp_path):
+    corpus = build(tmp_path)
+    _ = (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(CorpusError, match=r"cannot fetch game into .*root: Not a directory"):
+        _ = fetch(corpus, tmp_path / "file" / "root", debs=tmp_path)
+
+
+@needs_dpkg
 def test_other_bytes_than_listed_are_refused_and_nothing_stays(tmp_path):
     corpus = build(tmp_path)
     package, (one, two) = corpus.packages[0], corpus.tracks

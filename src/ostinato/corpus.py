@@ -15,6 +15,7 @@ import tempfile
 import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias, TypeVar
@@ -182,13 +183,17 @@ def fetch(
 
     Raises:
         MissingPartError: `apt-get` or `dpkg-deb` is not installed.
-        CorpusError: a package cannot be had in its version, or bytes differ from their checksum.
+        CorpusError: a package cannot be had in its version, bytes differ from their checksum, or files cannot be
+            written there.
     """
     folders = []
     for done, package in enumerate(corpus.packages):
         if watch:
             watch(package.name, done, len(corpus.packages))
-        folders.append(_fetch_one(package, corpus.of(package), Path(root), Path(debs) if debs else None))
+        try:
+            folders.append(_fetch_one(package, corpus.of(package), Path(root), Path(debs) if debs else None))
+        except OSError as error:
+            raise CorpusError(f"cannot fetch {package.name} into {root}: {error.strerror}") from None
     if watch:
         watch("", len(corpus.packages), len(corpus.packages))
     return tuple(folders)
@@ -240,8 +245,13 @@ def _fetch_one(package: Package, tracks: Sequence[Track], root: Path, debs: Path
         deb, whole = _bring(package, debs or Path(spare)), Path(spare) / "tracks"
         _extract(deb, {track.path: track for track in tracks}, whole)
         if not _there(folder, tracks):  # another fetch may have brought them
-            shutil.rmtree(folder, ignore_errors=True)
-            os.replace(whole, folder)
+            with suppress(FileNotFoundError):
+                os.replace(folder, Path(spare) / "before")
+            try:
+                os.replace(whole, folder)
+            except OSError:
+                if not _there(folder, tracks):  # or does so just now
+                    raise
     return folder
 
 
