@@ -6,11 +6,9 @@ from .codec import SpectralCodec
 from .errors import ConfigError, MissingPartError
 from .lac import LAC
 from .lm import MaskedModel
-from .nn.thrift import ThriftyBlock
+from .nn.laid import lay_out
 
 RUNTIMES = ("torch", "openvino")
-WIDE = 128
-"""Channels from which on fewer multiplications are worth the sums that they cost."""
 
 
 def check_runtime(runtime: str, device: str) -> None:
@@ -30,21 +28,17 @@ def check_runtime(runtime: str, device: str) -> None:
 def hand_over(runtime: str, codec: LAC | SpectralCodec, *models: MaskedModel) -> None:
     """Have a runtime compute what is in fp32 of a codec and of models. The default codec stays in torch.
 
-    So do the wide blocks of VampNet's encoder, which torch computes in fewer multiplications.
+    In torch, large layers of models lay out their weights.
     """
-    wide = []
-    if isinstance(codec, LAC):
-        wide = [stage for stage in codec.encoder.stages if stage.down > 1 and stage.channels >= WIDE]
-    for stage in wide:
-        stage.run = ThriftyBlock(stage.part)
+    whole = [model for model in models if model.precision == "fp32"]
     if runtime == "torch":
+        for model in whole:
+            lay_out(model.transformer)
         return
     from .nn.compiled import compiled_layers, compiled_transformer
 
     if isinstance(codec, LAC):
         for stage in (*codec.encoder.stages, *codec.decoder.stages):
-            if stage not in wide:
-                stage.run = compiled_layers(stage.part)
-    for model in models:
-        if model.precision == "fp32":
-            model.transformer.run = compiled_transformer(model.transformer)
+            stage.run = compiled_layers(stage.part)
+    for model in whole:
+        model.transformer.run = compiled_transformer(model.transformer)
