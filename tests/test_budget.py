@@ -182,6 +182,8 @@ def test_a_take_that_is_stopped_at_once_has_one_pass_of_each_model(pipeline: Pip
 def test_a_long_sound_is_there_in_time_too(pipeline: Pipeline, clock: Clock, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("ostinato.filling.SPAN", 16)
     monkeypatch.setattr("ostinato.filling.OVERLAP", 4)
+    monkeypatch.setattr("ostinato.filling.FINE_SPAN", 12)
+    monkeypatch.setattr("ostinato.filling.FINE_OVERLAP", 3)
     start = clock()
     take = pipeline.vary(SOUND, SEVENTH, budget=Budget(4.0, clock=clock))
     assert 3.0 < clock() - start <= 4.0

@@ -21,6 +21,8 @@ Grid = tuple[Tensor, Tensor]
 def _short_windows(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(filling, "SPAN", 16)
     monkeypatch.setattr(filling, "OVERLAP", 4)
+    monkeypatch.setattr(filling, "FINE_SPAN", 12)
+    monkeypatch.setattr(filling, "FINE_OVERLAP", 3)
 
 
 def work(coarse: Sampler | None = None, seed: int = 0) -> list[Stage]:
@@ -86,6 +88,16 @@ def test_windows_that_need_not_wait_are_filled_at_once(grid_of: Callable[..., Gr
     _ = fill(parts[:1], codes, mask, batch=100)
     hook.remove()
     assert rows == [2 * 5] * 5 + [2 * 5] * 5
+
+
+@pytest.mark.parametrize("circular", [False, True])
+def test_each_model_sees_windows_of_its_own_length(grid_of: Callable[..., Grid], circular: bool):
+    parts, seen = work(), {"coarse": set[int](), "fine": set[int]()}
+    for part in parts:
+        lengths = seen[part.name]
+        _ = part.model.transformer.register_forward_pre_hook(lambda _, given, to=lengths: to.add(given[0].shape[1]))
+    _ = fill(parts, *grid(grid_of, 50), circular=circular)
+    assert seen == {"coarse": {16}, "fine": {12}}
 
 
 @pytest.mark.parametrize("turn", [1, 7, -3])

@@ -197,6 +197,8 @@ def test_progress_counts_to_the_end_and_what_watch_raises_ends_the_work(pipeline
 def test_a_long_sound_is_filled_in_stretches(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("ostinato.filling.SPAN", 16)
     monkeypatch.setattr("ostinato.filling.OVERLAP", 4)
+    monkeypatch.setattr("ostinato.filling.FINE_SPAN", 12)
+    monkeypatch.setattr("ostinato.filling.FINE_OVERLAP", 3)
     audio = noise(60 * 768)
     take = pipeline.vary(audio, SEVENTH, **QUICK)
     codes, _ = pipeline.encode(audio)
@@ -314,6 +316,8 @@ def test_a_loop_that_is_kept_whole_is_the_input_and_with_redraw_its_reconstructi
 def test_a_long_take_is_the_same_at_any_batch_size(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("ostinato.filling.SPAN", 16)
     monkeypatch.setattr("ostinato.filling.OVERLAP", 4)
+    monkeypatch.setattr("ostinato.filling.FINE_SPAN", 12)
+    monkeypatch.setattr("ostinato.filling.FINE_OVERLAP", 3)
     audio = noise(90 * 768, 2)
     one = pipeline.vary(audio, SEVENTH, **QUICK)
     many = pipeline.vary(audio, SEVENTH, batch=50, **QUICK)

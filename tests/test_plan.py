@@ -22,6 +22,7 @@ def test_windows_cover_the_grid_and_overlap(frames: int, circular: bool):
     windows = Windows(frames, SPAN, OVERLAP, circular=circular)
     starts = windows.starts()
     assert starts[0] == 0
+    assert windows.work == sum(len(windows.places(start)) for start in starts)
     assert len(torch.cat([windows.places(start) for start in starts]).unique()) == frames
     if frames > SPAN:
         around = [*starts, frames] if circular else starts

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ostinato.clip import Clip
 from ostinato.errors import ConfigError, PromptError
-from ostinato.filling import SPAN
+from ostinato.filling import FINE_SPAN, SPAN
 from ostinato.hints import Expected, Hint, Surprising, parse_hint
 from ostinato.hints.surprise import smoothed
 from ostinato.lm import LMConfig, MaskedModel
@@ -78,10 +78,11 @@ def test_the_coarse_model_alone_gives_the_coarse_codebooks():
 
 
 def test_a_long_sound_is_scored_in_the_windows_of_filling_each_cell_by_the_nearest():
-    codes = tokens(SPAN + 100, sides=1)
-    bits = surprisal([COARSE], codes)
-    torch.testing.assert_close(bits[..., :300], surprisal([COARSE], codes[..., :SPAN])[..., :300])
-    torch.testing.assert_close(bits[..., 400:], surprisal([COARSE], codes[..., 100:])[..., 300:])
+    for model, span in ((COARSE, SPAN), (FINE, FINE_SPAN)):
+        codes, half = tokens(span + 100, sides=1), span // 2
+        bits = surprisal([model], codes)
+        torch.testing.assert_close(bits[..., :half], surprisal([model], codes[..., :span])[..., :half])
+        torch.testing.assert_close(bits[..., half + 100 :], surprisal([model], codes[..., 100:])[..., half:])
 
 
 def test_what_comes_in_small_integers_is_scored_the_same():

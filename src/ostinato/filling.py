@@ -1,7 +1,7 @@
 """The hidden cells of a grid of any length are filled: stage by stage, window by window, within a budget."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -15,8 +15,8 @@ from .plan import Windows, batches
 from .sampling import Noise, Sampler, derive
 from .types import Codes, HiddenLogits, Hurry, Mask, Predict, Watch
 
-SPAN = 576
-OVERLAP = 144
+SPAN, OVERLAP = 576, 144
+FINE_SPAN, FINE_OVERLAP = 192, 48  # fine models are trained on 172 frames, and foretell worse in longer windows
 
 Progress = Callable[[str, int, int], None]
 
@@ -25,8 +25,8 @@ Progress = Callable[[str, int, int], None]
 class Stage:
     """Part of the way from hidden cells to filled ones: codebooks `part`, by one model, with one sampler.
 
-    `least` and `later` are what other stages need after each pass of this one, measured in such passes: at the least,
-    and by the steps they were given.
+    `least` and `later` are what other stages need after each pass of this one, measured in such passes over as many
+    frames: at the least, and by the steps they were given.
     """
 
     name: str
@@ -45,6 +45,12 @@ class Stage:
             return self.model.hidden_logits(torch.cat([given, codes], dim=1), torch.cat([seen, mask], dim=1), bias)
 
         return predict
+
+
+def windows_of(model: MaskedModel, frames: int, *, circular: bool = False) -> Windows:
+    """The windows in which a model sees a grid: a fine one, which is given the coarse codebooks, needs less around."""
+    span, overlap = (FINE_SPAN, FINE_OVERLAP) if model.config.given else (SPAN, OVERLAP)
+    return Windows(frames, span, overlap, circular=circular)
 
 
 def stages(coarse: MaskedModel, fine: MaskedModel, how: dict[str, Sampler], seed: int) -> list[Stage]:
@@ -91,9 +97,11 @@ def fill(
     spent = budget or Budget()
     came_from, there = codes.device, work[0].model.hidden.device
     codes, mask = codes.roll(-turned, -1).to(there), mask.roll(-turned, -1).to(there)
-    windows = Windows(codes.shape[-1], SPAN, OVERLAP, circular=circular)
-    for stage in work:
-        _fill_stage(stage, codes, mask, windows, 1 if spent.timed else batch, spent, watch)
+    cuts = [windows_of(stage.model, codes.shape[-1], circular=circular) for stage in work]
+    for stage, windows in zip(work, cuts, strict=True):
+        larger = cuts[-1].work / windows.work
+        scaled = replace(stage, least=stage.least * larger, later=stage.later * larger)
+        _fill_stage(scaled, codes, mask, windows, 1 if spent.timed else batch, spent, watch)
     return codes.roll(turned, -1).to(came_from)
 
 

@@ -48,6 +48,11 @@ class Windows:
         """Frames in a window."""
         return min(self.frames, self.span)
 
+    @property
+    def work(self) -> int:
+        """Frames in all windows together."""
+        return self.length * len(self.starts())
+
     def starts(self) -> list[int]:
         """Where windows begin, spread evenly."""
         if self.frames <= self.span:

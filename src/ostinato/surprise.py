@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from .errors import ConfigError
-from .filling import OVERLAP, SPAN, Progress
+from .filling import Progress, windows_of
 from .lm import MaskedModel
 from .metrics import token_bits
 from .plan import Windows
@@ -54,8 +54,8 @@ def surprisal(
     if turned and not circular:
         raise ConfigError(f"only a loop can be turned, got turned={turned} for a sound with two ends")
     codes = codes.roll(-turned, -1)
-    windows = Windows(codes.shape[-1], SPAN, OVERLAP, circular=circular)
-    done, total = 0, len(models) * len(windows.starts()) * passes
+    cut = [windows_of(model, codes.shape[-1], circular=circular) for model in models]
+    done, total = 0, sum(len(windows.starts()) for windows in cut) * passes
 
     def tell() -> None:
         nonlocal done
@@ -63,7 +63,8 @@ def surprisal(
         if watch is not None:
             watch("surprise", done, total)
 
-    bits = torch.cat([_foretold(model, codes, windows, passes, tell) for model in models], dim=1)
+    told = zip(models, cut, strict=True)
+    bits = torch.cat([_foretold(model, codes, windows, passes, tell) for model, windows in told], dim=1)
     return bits.roll(turned, -1)
 
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .. import filling
 from ..errors import ConfigError
+from ..filling import order, windows_of
 from ..metrics import seam
 from ..pipeline import Pipeline
-from ..plan import Windows, joins
+from ..plan import joins
 from ..prompts import Prompt
 from ..types import Audio, Mask
 
@@ -65,8 +65,8 @@ def loop_seams(
 
 
 def _meetings(pipeline: Pipeline, mask: Mask) -> list[int]:
-    windows = Windows(mask.shape[-1], filling.SPAN, filling.OVERLAP)
-    return joins(windows, filling.order(slice(pipeline.fine.config.given), mask, windows))
+    windows = windows_of(pipeline.coarse, mask.shape[-1])
+    return joins(windows, order(slice(pipeline.fine.config.given), mask, windows))
 
 
 def _measured(audio: Audio, places: Sequence[int]) -> Tensor:
