@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ostinato.codec import Codec, CodecConfig, SpectralCodec
+from ostinato.codec import Codec, CodecConfig, SpectralCodec, gate
 from ostinato.errors import AudioError, ConfigError
 from ostinato.types import Grid
 from tests import tiny
@@ -30,9 +30,11 @@ def test_codes_cover_the_sound_and_the_sound_comes_back_in_its_length(codec: Spe
     assert codec.decode(codes, samples).shape == (2, samples)
 
 
+@pytest.mark.parametrize("silent", [False, True])
 @pytest.mark.parametrize("block", [100, 768, 5000, 12345, 24000])
-def test_codes_and_sound_do_not_depend_on_how_they_were_cut(codec: SpectralCodec, block: int):
+def test_codes_and_sound_do_not_depend_on_how_they_were_cut(codec: SpectralCodec, block: int, silent: bool):
     signal = noise(50000)
+    signal[:, 10000:30000] *= not silent
     codes = codec.encode(signal)
     assert torch.equal(torch.cat(list(codec.encode_blocks(signal.split(block, -1))), -1), codes)
     parts = codec.decode_blocks(codes.split(max(1, block // 768), -1), 50000)
@@ -66,6 +68,51 @@ def test_the_context_is_not_wider_than_needed(codec: SpectralCodec):
 def test_odd_sounds_give_finite_sound(codec: SpectralCodec, signal: torch.Tensor):
     back = codec.decode(codec.encode(signal), signal.shape[-1])
     assert bool(torch.isfinite(back).all())
+
+
+@pytest.mark.parametrize("samples", [1, 768, 5000, 40 * 768 + 5])
+def test_silence_comes_back_as_silence(codec: SpectralCodec, samples: int):
+    codes = codec.encode(torch.zeros(2, samples))
+    assert bool((codes == codec.silence[:, None]).all())
+    for books in (1, 6):
+        assert not codec.decode(codes[:, :books], samples).any()
+
+
+def test_a_frame_is_silent_where_its_coarsest_token_says_so_and_no_other_is_touched(codec: SpectralCodec):
+    codes = torch.full((2, 6, 40), int(codec.silence[0] + 1) % 32)
+    gap = codes.clone()
+    gap[0, 0, 10:20] = codec.silence[0]
+    gap[0, 0, 30] = codec.silence[0]
+    frames = codec.decode(gap, 40 * 768).unflatten(1, (40, 768))
+    silent = torch.zeros(2, 40, dtype=torch.bool)
+    silent[0, 10:20] = silent[0, 30] = True
+    assert not frames[0, 11:19].any()
+    assert not frames[0, 30, 192:576].any()
+    assert bool(frames[0, 30, :192].any())
+    assert bool(frames[0, 30, 576:].any())
+    assert not frames[0, 10, 192:].any()
+    assert not frames[0, 19, :576].any()
+    assert bool(frames[~silent].any(-1).all())
+    assert torch.equal(frames[1], codec.decode(codes, 40 * 768)[1].unflatten(0, (40, 768)))
+
+
+def test_silence_is_reached_and_left_in_a_fade():
+    shape = gate(torch.tensor([[True, False, False, True, False, True]]), 100)[0]
+    assert bool((shape[:100] == 1).all())
+    assert bool((shape[300:400] == 1).all())
+    assert not shape[125:275].any()
+    assert not shape[425:475].any()
+    assert bool((shape[100:125].diff() < 0).all())
+    assert bool((shape[275:300].diff() > 0).all())
+    assert float(shape.diff().abs().max()) < 0.07
+
+
+def test_a_sound_begins_and_ends_as_it_does_amid_silence(codec: SpectralCodec):
+    codes = codec.encode(noise(40 * 768))
+    quiet = codec.silence[None, :, None].expand(1, -1, 8)
+    amid = codec.decode(torch.cat([quiet, codes, quiet], -1), 56 * 768)[:, 8 * 768 : 48 * 768]
+    alone = codec.decode(codes, 40 * 768)
+    torch.testing.assert_close(alone[:, 576:-576], amid[:, 576:-576], atol=1e-6, rtol=1e-4)
 
 
 def test_fewer_codebooks_can_be_heard_alone(codec: SpectralCodec):

@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from ostinato.dsp import frames, left_right, log_mel, mel_filters, mid_side, overlap_add, spectrum, synthesis, transform
+from ostinato.dsp import (
+    covered,
+    frames,
+    left_right,
+    log_mel,
+    mel_filters,
+    mid_side,
+    overlap_add,
+    spectrum,
+    synthesis,
+    transform,
+)
 
 
 def noise(*shape: int) -> torch.Tensor:
@@ -21,6 +32,17 @@ def test_frames_are_slices_of_the_signal():
 def test_overlap_add_is_the_adjoint_of_framing():
     x, y = noise(1, 40), noise(1, 9, 8)
     assert torch.allclose((frames(x, 8, 4) * y).sum(), (x * overlap_add(y, 4)).sum(), atol=1e-6)
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 20), (3, 20), (0, 15), (4, 9)])
+def test_what_only_some_frames_cover_is_made_whole_by_their_share(first: int, last: int):
+    x = noise(2, 23 * 384)
+    there = torch.zeros(2, 20, dtype=torch.bool)
+    there[:, first:last] = True
+    back = synthesis(spectrum(x, 1536, 384) * there[..., None], 384) / covered(there, 1536, 384)
+    inner = slice(first * 384 + 576, (last + 3) * 384 - 576)
+    assert torch.allclose(back[:, inner], x[:, inner], atol=1e-6)
+    assert torch.equal(covered(there, 1536, 384)[:, : first * 384], torch.full((2, first * 384), 0.5))
 
 
 def test_synthesis_undoes_the_spectrum_away_from_the_ends():

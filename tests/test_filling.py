@@ -92,12 +92,15 @@ def test_windows_that_need_not_wait_are_filled_at_once(grid_of: Callable[..., Gr
 
 @pytest.mark.parametrize("circular", [False, True])
 def test_each_model_sees_windows_of_its_own_length(grid_of: Callable[..., Grid], circular: bool):
-    parts, seen = work(), {"coarse": set[int](), "fine": set[int]()}
-    for part in parts:
-        lengths = seen[part.name]
-        _ = part.model.transformer.register_forward_pre_hook(lambda _, given, to=lengths: to.add(given[0].shape[1]))
+    def listened(part: Stage) -> set[int]:
+        seen: set[int] = set()
+        _ = part.model.transformer.register_forward_pre_hook(lambda _, given: seen.add(given[0].shape[1]))
+        return seen
+
+    parts = work()
+    seen = [listened(part) for part in parts]
     _ = fill(parts, *grid(grid_of, 50), circular=circular)
-    assert seen == {"coarse": {16}, "fine": {12}}
+    assert seen == [{16}, {12}]
 
 
 @pytest.mark.parametrize("turn", [1, 7, -3])

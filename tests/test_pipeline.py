@@ -182,6 +182,17 @@ def test_the_level_of_the_input_comes_back(pipeline: Pipeline):
     assert float((quiet == codes).float().mean()) > 0.99
 
 
+@pytest.mark.parametrize("loop", [False, True])
+@pytest.mark.parametrize(("channels", "rate"), [(1, 44100), (2, 44100), (2, 48000)])
+def test_what_is_silent_by_its_coarsest_tokens_is_digital_silence(
+    pipeline: Pipeline, channels: int, rate: int, loop: bool
+):
+    silence = Audio(torch.zeros(1, channels, 30000), rate)
+    take = pipeline.vary(silence, Prompt.of(keep=["coarsest:codebooks=1"]), loop=loop, **QUICK)
+    assert bool(take.mask.any())
+    assert not take.audio.wave.any()
+
+
 def test_progress_counts_to_the_end_and_what_watch_raises_ends_the_work(pipeline: Pipeline):
     seen: list[tuple[str, int, int]] = []
     _ = pipeline.vary(noise(20000), Prompt(), watch=lambda *s: seen.append(s), **QUICK)

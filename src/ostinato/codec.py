@@ -8,23 +8,25 @@ what the channels of a stereo sound become is decided in `pipeline`.
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Bool, Complex, Float, Int
 from torch import Tensor, nn
 
 from .config import config, knob
-from .dsp import spectrum, synthesis
+from .dsp import covered, spectrum, synthesis
 from .errors import AudioError, ConfigError
 from .nn.convnext import Merge, Split, Stage
 from .nn.critics import compress
 from .nn.quantize import ResidualQuantizer
-from .types import Codes, CodesStream, Grid, MeansStream, Signal, SignalStream
+from .types import Codes, CodesStream, Grid, Means, MeansStream, Signal, SignalStream
 from .windows import windows
 
 FLOOR = 1e-5
 SMOOTH, SPARSE = 33, 8
+FADE = 0.25  # of a silent frame, next to one that sounds
 
 
 @runtime_checkable
@@ -187,6 +189,14 @@ class SpectralCodec(nn.Module):
         """The code vectors of every codebook."""
         return torch.stack([level.codebook.detach() for level in self.quantizer.levels])
 
+    @cached_property
+    @torch.no_grad()
+    def silence(self) -> Int[Tensor, " codebook"]:
+        """The tokens of a frame far inside digital silence; taken once, when training is over."""
+        reach = self.config.context
+        signal = self.head.weight.new_zeros(1, (2 * reach + 1) * self.grid.hop)
+        return self.quantizer.encode(self.analyse(signal))[0, :, reach]
+
     @property
     def _margin(self) -> int:
         return (self.config.size - self.config.hop) // 2
@@ -270,31 +280,47 @@ class SpectralCodec(nn.Module):
     def decode_blocks(self, codes: CodesStream, samples: int) -> SignalStream:
         """The signal of a stream of codes, a window at a time, `samples` samples in all.
 
-        Frames before the first and after the last have features of zero.
+        A frame whose coarsest token is that of silence is silent, whatever the others say: the network would draw a
+        hum there. What lies before the first frame and after the last is seen as silence, too.
         """
-        return self._decoded((part + 1 for part in codes), self._window, samples)
+        return self._decoded((part + 1 for part in codes), self._coded, samples)
 
     def decode_means(self, means: MeansStream, samples: int) -> SignalStream:
-        """The same for code vectors that may lie between codes."""
-        return self._decoded(means, lambda window: self.render(self.quantizer.blend(window)), samples)
+        """The same for code vectors that may lie between codes; the code nearest to one tells of silence."""
+        return self._decoded(means, self._blended, samples)
 
     @torch.no_grad()
     def _decoded(
-        self, parts: Iterable[Tensor], draw: Callable[[Tensor], Signal], samples: int
+        self, parts: Iterable[Tensor], read: Callable[[Tensor], tuple[Tensor, Tensor]], samples: int
     ) -> Iterator[Float[Tensor, "_ _"]]:
         c, hop, left = self.config, self.grid.hop, samples
         for window, real in windows(parts, c.window, c.context):
-            rows = [draw(row[None]) for row in window]
+            rows = [self._window(*read(row[None])) for row in window]
             wave = torch.cat(rows)[..., c.context * hop : (c.context + real) * hop]
             yield wave[..., :left]
             left -= min(left, wave.shape[-1])
         if left > 0:
             raise AudioError(f"these codes hold {samples - left} samples, fewer than the {samples} asked for")
 
-    def _window(self, from_one: Codes) -> Signal:
-        """The signal of one window of codes counted from 1; 0 stands for no frame."""
-        there = (from_one[:, 0] > 0)[..., None]
-        return self.render(self.quantizer.decode((from_one - 1).clamp_min(0)) * there)
+    def _coded(self, from_one: Codes) -> tuple[Tensor, Tensor]:
+        """Features and coarsest tokens of a window of codes counted from 1; 0 stands for no frame, told as -1."""
+        return self.quantizer.decode((from_one - 1).clamp_min(0)), from_one[:, 0] - 1
+
+    def _blended(self, means: Means) -> tuple[Tensor, Tensor]:
+        """The same for code vectors; a coarsest cell that says nothing stands for no frame."""
+        coarsest = self.quantizer.levels[0].nearest(means[:, 0, :-1].transpose(1, 2))
+        return self.quantizer.blend(means), coarsest.masked_fill(means[:, 0, -1] == 0, -1)
+
+    def _window(self, features: Float[Tensor, "batch frame channel"], coarsest: Int[Tensor, "batch frame"]) -> Signal:
+        """The signal of a window, drawn by the frames that are there alone, and gated where they are silent."""
+        there = coarsest >= 0
+        nothing = self.quantizer.decode(self.silence[None, :, None])
+        level, angle = self.draw(torch.where(there[..., None], features, nothing))
+        drawn = there.repeat_interleave(self.config.factor, dim=1)
+        wave = self.sound(level.masked_fill(~drawn[..., None], -math.inf), angle)
+        if not bool(there.all()):
+            wave = wave / covered(drawn, self.config.size, self.config.hop)[..., self._margin : -self._margin]
+        return wave * gate(there & (coarsest != self.silence[0]), self.grid.hop)
 
     def encode(self, signal: Signal) -> Codes:
         """The codes of each row of `signal`."""
@@ -303,6 +329,16 @@ class SpectralCodec(nn.Module):
     def decode(self, codes: Codes, samples: int) -> Signal:
         """`samples` samples for each row of `codes`, which may hold only the lowest codebooks."""
         return torch.cat(list(self.decode_blocks([codes], samples)), dim=-1)
+
+
+def gate(sounding: Bool[Tensor, "batch frame"], hop: int) -> Signal:
+    """1 in frames that sound, 0 in others but for the quarter of one that is next to sound: there it fades."""
+    fade = int(hop * FADE)
+    place = (torch.arange(fade, device=sounding.device) + 0.5) / fade
+    falling = nn.functional.pad((math.pi / 2 * place).cos().square(), (0, hop - fade))
+    loud = sounding.float()[..., None]
+    before, after = nn.functional.pad(loud, (0, 0, 1, 1)).unfold(1, 3, 1)[..., ::2].unbind(-1)
+    return torch.maximum(loud, torch.maximum(before * falling, after * falling.flip(0))).flatten(1)
 
 
 def log_magnitude(spectra: Complex[Tensor, "batch frame bin"]) -> Float[Tensor, "batch frame bin"]:

@@ -5,7 +5,7 @@ import math
 from typing import Any, cast
 
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
 from .types import Signal
@@ -83,6 +83,16 @@ def synthesis(spectra: Complex[Tensor, "batch frame bin"], hop: int) -> Signal:
     pieces = torch.fft.irfft(spectra, n=size, dim=-1) * (window * (size / 4))
     total = overlap_add(pieces, hop)
     return (total.unflatten(-1, (-1, hop)) / envelope).flatten(-2)
+
+
+def covered(there: Bool[Tensor, "batch frame"], size: int, hop: int) -> Signal:
+    """The share of what overlaps at each sample of a synthesis that comes from frames that are there.
+
+    Divided by it, a sound that is made of these frames alone is whole up to its ends; at least 0.5, which is at an end.
+    """
+    weight = there[..., None] * hann(size, there.device).square()
+    share = overlap_add(weight, hop).unflatten(-1, (-1, hop)) / _envelope(size, hop, there.device)
+    return share.flatten(-2).clamp_min(0.5)
 
 
 @functools.cache
