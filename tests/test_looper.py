@@ -1,23 +1,36 @@
 """The looper's door over HTTP: a loop goes in, the next take comes back with its mask, in time."""
 
+import asyncio
 import base64
 import json
+import threading
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import httpx
 import numpy as np
 import pytest
+from starlette.applications import Starlette
 
+from ostinato.budget import Budget
+from ostinato.filling import Progress
 from ostinato.hints.beats import OnBeats
 from ostinato.hints.levels import Finer
 from ostinato.hints.places import Periodic
 from ostinato.prompts import Prompt
-from ostinato.serve.looper import MOST, PAGE, Settings, prompt_of
+from ostinato.serve.desk import Desk
+from ostinato.serve.limits import Limits
+from ostinato.serve.looper import MOST, PAGE, Settings, prompt_of, routes
+from ostinato.serve.service import Service
+from ostinato.serve.store import Store
+from ostinato.serve.workshop import Workshop
 from ostinato.takes import read_draft
 from ostinato.types import Grid
 from tests import sounds
 from tests.server import Server
+
+PATIENCE = 10.0
 
 
 def asked(server: Server, wav: bytes, **settings: Any) -> httpx.Response:
@@ -49,7 +62,7 @@ def test_a_take_is_as_long_as_the_loop_to_the_sample_and_comes_with_its_mask(ser
 
 
 def test_a_take_of_a_loop_goes_round(server: Server, tmp_path: Path):
-    (tmp_path / "take.wav").write_bytes(asked(server, sounds.file(seconds=0.5), deadline=1.0).content)
+    _ = (tmp_path / "take.wav").write_bytes(asked(server, sounds.file(seconds=0.5), deadline=1.0).content)
     draft = read_draft(tmp_path / "take.wav")
     assert draft is not None
     assert draft.origin.circular
@@ -105,6 +118,50 @@ def test_nothing_of_a_take_is_kept(server: Server):
     before = server.status()["bytes"]
     _ = told(asked(server, sounds.file(seconds=0.5), deadline=0.5))
     assert server.status()["bytes"] == before
+
+
+async def left(desk: Desk, begun: threading.Event) -> list[Any]:
+    """What is sent to a client that asks for a take and goes away once its job has begun."""
+    coming, sent = [{"type": "http.request", "body": sounds.file(seconds=0.5)}], []
+
+    async def receive() -> Any:
+        if coming:
+            return coming.pop()
+        _ = await asyncio.to_thread(begun.wait, PATIENCE)
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/loop/take", "query_string": b"client=leaves", "headers": []}
+    _ = await asyncio.wait_for(Starlette(routes=routes(desk))(scope, receive, send), PATIENCE)
+    return sent
+
+
+def test_a_client_that_goes_away_frees_its_place(tmp_path: Path):
+    begun, over = threading.Event(), threading.Event()
+
+    def endless(path: Path, seed: int, budget: Budget, watch: Progress) -> Any:
+        begun.set()
+        try:
+            while not over.wait(0.005):
+                watch("coarse", 0, 0)
+        finally:
+            over.set()
+
+    workshop = SimpleNamespace(
+        main=SimpleNamespace(grid=Grid(codebooks=6)), job=lambda order: SimpleNamespace(take=endless)
+    )
+    with Store(tmp_path) as store:
+        desk = Desk(cast(Workshop, workshop), Service(), store, Limits())
+        try:
+            status = asyncio.run(left(desk, begun))[0]["status"]
+            given_up = over.wait(PATIENCE)
+        finally:
+            over.set()
+            desk.service.close()
+        assert (status, given_up) == (429, True)
+        assert store.bytes() == 0
 
 
 def test_the_page_and_its_parts_are_served_under_a_strict_policy_and_nothing_else(server: Server):

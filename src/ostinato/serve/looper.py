@@ -6,7 +6,7 @@ import json
 import secrets
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from ..sampling import Confidence
 from ..types import Beats, Grid
 from .desk import Desk, done, plain_words
 from .limits import admit
+from .service import Cancelled
 from .workshop import SEEDS, Order, Way
 
 PAGE = Path(__file__).parent / "loop"
@@ -99,7 +100,7 @@ async def take(desk: Desk, client: str, wav: bytes, settings: Settings) -> Made:
 
     More than MOST steps of the coarse model buy nothing that is heard, and would only keep the machine from playing.
 
-    A loop that is itself a take goes on from its tokens.
+    A loop that is itself a take goes on from its tokens. Cancelled, it gives up its job, within one step if it runs.
 
     Raises:
         OstinatoError: the sound is none that we take or too long, or the server is busy.
@@ -128,7 +129,11 @@ async def take(desk: Desk, client: str, wav: bytes, settings: Settings) -> Made:
             draft, _ = job.take(room / "take.wav", seed, budget, watch)
             return draft, budget, began - asked
 
-        draft, budget, waited = await done(desk.service.submit(client, work))
+        ticket = desk.service.submit(client, work)
+        try:
+            draft, budget, waited = await done(ticket)
+        finally:
+            desk.service.give_up(ticket)
         wave = await asyncio.to_thread((room / "take.wav").read_bytes)
         steps = getattr(budget.chosen["coarse"], "steps", 1)
         return Made(wave, draft.mask[0].numpy(), seed, steps, waited, time.monotonic() - asked)
@@ -167,7 +172,7 @@ def routes(desk: Desk) -> Sequence[Any]:
         try:
             client, settings = _asked(request.query_params)
             body = await _body(request, desk.limits.bytes)
-            found = await take(desk, client, body, settings)
+            found = await _wanted(request, take(desk, client, body, settings))
         except OstinatoError as error:
             status = 429 if isinstance(error, ServiceError) else 400
             return JSONResponse({"error": plain_words(error)}, status_code=status)
@@ -179,6 +184,23 @@ def routes(desk: Desk) -> Sequence[Any]:
         Route("/loop/take", made, methods=["POST"]),
         Route("/loop/{name}", part),
     ]
+
+
+async def _wanted(request: Any, work: Coroutine[Any, Any, Made]) -> Made:
+    """What work comes to, for a request whose body is read; it is cancelled when the client goes away.
+
+    Raises:
+        Cancelled: the client went away; else what the work raises.
+    """
+    working, leaving = asyncio.create_task(work), asyncio.create_task(request.receive())
+    try:
+        _ = await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise Cancelled("the client went away")
+        return await working
+    finally:
+        _ = working.cancel(), leaving.cancel()
+        _ = await asyncio.wait((working, leaving))
 
 
 def _asked(sent: Mapping[str, str]) -> tuple[str, Settings]:
