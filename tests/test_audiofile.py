@@ -67,10 +67,11 @@ def test_about_survives_in_any_length_and_script(tmp_path: Path, name: str, note
     assert audiofile.read(tmp_path / name).samples == 999
 
 
+@pytest.mark.parametrize("comment", ["recorded by the sea", "[" * 3000])
 @pytest.mark.parametrize("name", ["a.wav", "a.flac"])
-def test_a_comment_by_another_hand_is_not_about(tmp_path: Path, name: str):
+def test_a_comment_by_another_hand_is_not_about(tmp_path: Path, name: str, comment: str):
     with soundfile.SoundFile(tmp_path / name, "w", RATE, 1) as file:
-        file.comment = "recorded by the sea"
+        file.comment = comment
         file.write(np.zeros(10))
     assert audiofile.about(tmp_path / name) is None
     assert audiofile.about(raw(tmp_path / "plain.wav", np.zeros(10))) is None

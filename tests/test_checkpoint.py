@@ -89,9 +89,10 @@ def test_a_missing_a_foreign_and_a_misshapen_tensor_are_named(folder: Path):
 def test_a_folder_without_a_config_and_a_broken_one_are_refused(tmp_path: Path, folder: Path):
     with pytest.raises(CheckpointError, match=r"has no config\.json"):
         read_config(tmp_path, LMConfig)
-    _ = (folder / CONFIG).write_text("{", encoding="utf-8")
-    with pytest.raises(CheckpointError, match="is not JSON"):
-        read_config(folder, LMConfig)
+    for text in ("{", "[" * 3000):
+        _ = (folder / CONFIG).write_text(text, encoding="utf-8")
+        with pytest.raises(CheckpointError, match="is not JSON"):
+            read_config(folder, LMConfig)
 
 
 def test_an_unknown_setting_in_a_checkpoint_is_named(folder: Path):

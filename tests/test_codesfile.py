@@ -115,7 +115,7 @@ def test_a_file_that_is_not_ours_is_refused_in_one_line(tmp_path: Path):
     path.write_text("words")
     with pytest.raises(AudioError, match="is damaged or not a safetensors file"):
         _ = codesfile.read(path)
-    for metadata in (None, {"ostinato": "not JSON"}, {"other": "{}"}):
+    for metadata in (None, {"ostinato": "not JSON"}, {"ostinato": "[" * 3000}, {"other": "{}"}):
         with pytest.raises(AudioError, match="is not a codes file; `ostinato encode` makes one"):
             _ = codesfile.read(foreign(path, metadata))
     with pytest.raises(AudioError, match="it has no tensor 'codes'"):

@@ -8,7 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ostinato.config import Knob, config, defaults, knob, knobs, load, parse, parse_named, plain, unparse, unparse_named
+from ostinato.config import (
+    Knob,
+    config,
+    defaults,
+    from_json,
+    knob,
+    knobs,
+    load,
+    parse,
+    parse_named,
+    plain,
+    unparse,
+    unparse_named,
+)
 from ostinato.errors import ConfigError
 from ostinato.registry import Registry
 
@@ -109,6 +122,12 @@ def test_what_does_not_fit_is_refused_in_one_line(settings: dict[str, Any], mess
 def test_a_knob_without_limits_still_needs_a_number():
     assert refusal(lambda: Loose(free=math.inf)) == "Loose.free must be a finite number, got inf"
     assert refusal(lambda: Ordered(low=-(10**9), high=math.inf)) == "Ordered.high must be a whole number, got inf"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("text", ["{", "[" * 3000, '{"a":' * 3000])
+def test_what_is_no_json_or_nested_too_deep_is_no_value(text: str):
+    with pytest.raises(ValueError):  # noqa: PT011
+        _ = from_json(text)
 
 
 def test_a_field_that_is_no_knob_is_checked_for_its_kind_alone():

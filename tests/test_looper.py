@@ -34,7 +34,11 @@ PATIENCE = 10.0
 
 
 def asked(server: Server, wav: bytes, **settings: Any) -> httpx.Response:
-    query = {"client": "test", "settings": json.dumps(settings)}
+    return posted(server, wav, json.dumps(settings))
+
+
+def posted(server: Server, wav: bytes, settings: str) -> httpx.Response:
+    query = {"client": "test", "settings": settings}
     return httpx.post(f"{server.url}/loop/take", params=query, content=wav, timeout=60)
 
 
@@ -105,11 +109,13 @@ def test_a_take_goes_on_from_its_own_tokens(server: Server):
         (b"", {}, "empty"),
         (sounds.file(seconds=0.5), {"periodic": 500}, "periodic"),
         (sounds.file(seconds=0.5), {"nonsense": 1}, "nonsense"),
+        (sounds.file(seconds=0.5), "[" * 3000, "JSON"),
+        (sounds.file(seconds=0.5), "[" * 900 + "]" * 900, "Settings"),
         (sounds.file(rate=8000, seconds=61), {}, "at most 60 s"),
     ],
 )
-def test_what_cannot_be_is_refused_in_words(server: Server, content: bytes, settings: dict[str, Any], words: str):
-    answer = asked(server, content, **settings)
+def test_what_cannot_be_is_refused_in_words(server: Server, content: bytes, settings: dict[str, Any] | str, words: str):
+    answer = posted(server, content, settings if isinstance(settings, str) else json.dumps(settings))
     assert answer.status_code == 400
     assert words in answer.json()["error"]
 

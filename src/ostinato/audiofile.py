@@ -15,6 +15,7 @@ import soundfile
 import torch
 
 from . import riff
+from .config import from_json
 from .errors import AudioError
 from .resampling import join
 from .resampling import resample as resample
@@ -279,7 +280,7 @@ def about(path: str | Path) -> dict[str, Any] | None:
     with Reader(path) as reader:
         comment = riff.comment(reader.path) if reader.facts.format == "WAV" else reader._file.comment
     try:
-        found = json.loads(comment)
+        found = from_json(comment)
     except ValueError:
         return None
     return found if isinstance(found, dict) else None

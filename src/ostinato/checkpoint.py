@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 
 from .codec import SpectralCodec
 from .codecs import DEFAULT_KIND, KINDS, CodecSettings, kind_of, make
-from .config import load, plain
+from .config import from_json, load, plain
 from .errors import CheckpointError
 from .lac import LAC
 from .lm import LMConfig, MaskedModel
@@ -120,10 +120,10 @@ def load_model(folder: Path, precision: str = "fp32") -> MaskedModel:
 
 def _read_json(folder: Path) -> Any:
     try:
-        return json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        return from_json((folder / CONFIG).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise CheckpointError(f"{folder} is not a checkpoint: it has no {CONFIG}") from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except ValueError as error:
         raise CheckpointError(f"{folder / CONFIG} is not JSON ({error})") from error
 
 

@@ -7,7 +7,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
-from .config import config, knob, load, plain
+from .config import config, from_json, knob, load, plain
 from .errors import AudioError, ConfigError
 from .stereo import Lean, unwritten
 from .types import Codes, Grid
@@ -82,7 +82,7 @@ def info(path: str | Path) -> Origin:
         raise AudioError(f"there is no codes file {path}")
     try:
         with safe_open(path, "pt") as file:
-            about = json.loads((file.metadata() or {})[KEY])
+            about = from_json((file.metadata() or {})[KEY])
             known = TENSOR in file.keys()  # noqa: SIM118
         origin = load(Origin, about)
     except (SafetensorError, OSError):

@@ -4,6 +4,7 @@ A knob is written once; flags, sliders, JSON keys and OSC addresses are read off
 """
 
 import dataclasses
+import json
 import math
 import types
 import typing
@@ -78,6 +79,18 @@ def plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [plain(item) for item in value]
     return value
+
+
+def from_json(text: str | bytes) -> Any:
+    """What JSON from elsewhere says, as plain data.
+
+    Raises:
+        ValueError: it is none, or nested too deep.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
 
 
 def load(cls: type[T], settings: Any) -> T:

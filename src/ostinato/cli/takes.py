@@ -13,6 +13,7 @@ import click
 from .. import audiofile
 from ..audiofile import Writer
 from ..budget import Budget
+from ..config import from_json
 from ..errors import OstinatoError
 from ..hints import needs, parse_hint
 from ..longplay import file_pieces
@@ -176,7 +177,7 @@ def _begin(out: Path, job: Job, flags: dict[str, Any]) -> None:
     file = out / JOB
     try:
         if file.exists():
-            known = json.loads(file.read_text(encoding="utf-8"))
+            known = from_json(file.read_text(encoding="utf-8"))
             for name in told:
                 if known.get(name) != told[name]:
                     other = f"{name} is {known.get(name)} there and {told[name]} here"

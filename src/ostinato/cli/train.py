@@ -11,7 +11,7 @@ import click
 
 from .. import corpus as music
 from ..checkpoint import CONFIG
-from ..config import load, plain
+from ..config import from_json, load, plain
 from ..errors import ConfigError
 from ..models import folder_of
 from ..prepare import Report, prepare, prepare_folder
@@ -224,14 +224,14 @@ def _settings(run: Path, kind: str, preset: Callable[[], Settings], given: dict[
 
 def _value(text: str) -> Any:
     try:
-        return json.loads(text)
+        return from_json(text)
     except ValueError:
         return text
 
 
 def _table(file: Path) -> dict[str, Any]:
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = from_json(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read {file}: {error.strerror}") from None
     except ValueError as error:

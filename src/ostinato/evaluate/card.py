@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from ..config import from_json
 from ..corpus import read_list
 from ..errors import OstinatoError, TrainingError
 from ..whole import write_text
@@ -45,7 +46,7 @@ def read_figures(path: Path) -> Figures:
     if not path.is_file():
         return {}
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = from_json(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise OstinatoError(f"{path} is not JSON ({error}); remove it to measure anew") from None
     if not isinstance(found, dict):

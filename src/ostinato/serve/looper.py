@@ -16,7 +16,7 @@ from jaxtyping import Bool
 
 from .. import audiofile
 from ..budget import Budget
-from ..config import config, knob, load
+from ..config import config, from_json, knob, load
 from ..draft import Draft
 from ..errors import AudioError, ConfigError, OstinatoError, ServiceError
 from ..filling import Progress
@@ -210,7 +210,7 @@ def _asked(sent: Mapping[str, str]) -> tuple[str, Settings]:
         ConfigError: the settings are no JSON, or no settings of ours.
     """
     try:
-        plain = json.loads(sent.get("settings", "{}"))
+        plain = from_json(sent.get("settings", "{}"))
     except ValueError:
         raise ConfigError("settings are written as JSON") from None
     return f"loop {sent.get('client', '')[:LONGEST_ID]}", load(Settings, plain)

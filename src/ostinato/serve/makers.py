@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from ..config import from_json
 from ..errors import ServiceError
 from . import published_api
 from .desk import Desk
@@ -120,7 +121,7 @@ class Far:
 
     def _json(self, path: str, body: Any = None, kind: str = "application/json") -> Any:
         sent = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-        return json.loads(self._read(path, sent, kind))
+        return from_json(self._read(path, sent, kind))
 
     def _read(self, path: str, body: bytes | None = None, kind: str = "application/json") -> bytes:
         with self._open(path, body, kind) as answer:
@@ -144,11 +145,11 @@ def _number(config: dict[str, Any]) -> int:
 def _events(stream: Any) -> Iterator[dict[str, Any]]:
     for line in stream:
         if line.startswith(b"data:"):
-            yield json.loads(line[5:])
+            yield from_json(line[5:])
 
 
 def _reason(error: urllib.error.HTTPError) -> str:
     try:
-        return str(json.loads(error.read(4096))["error"])
+        return str(from_json(error.read(4096))["error"])
     except (ValueError, KeyError, TypeError):
         return error.reason
