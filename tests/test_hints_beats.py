@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 import torch
 
+from ostinato.cli.common import prompt_flags
 from ostinato.clip import Clip
 from ostinato.errors import ConfigError, PromptError
 from ostinato.grids import steady
-from ostinato.hints import Bars, describe, hints, parse_hint
+from ostinato.hints import Bars, OnBeats, OnDownbeats, describe, hints, parse_hint
 from ostinato.masks import drawing
 from ostinato.prompts import Prompt
 from ostinato.types import Beats, Grid
@@ -30,16 +31,16 @@ def draw(text: str, clip: Clip = CLIP) -> str:
 @pytest.mark.parametrize(
     ("text", "picture"),
     [
-        ("beats", "..##...##...##...##...##...##...##...##."),
-        ("beats:after=0", "..#....#....#....#....#....#....#....#.."),
-        ("beats:after=50", "..#....#....#....#....#....#....#....#.."),
-        ("beats:after=51", "..##...##...##...##...##...##...##...##."),
+        ("beats:after=75,before=0", "..##...##...##...##...##...##...##...##."),
+        ("beats:after=0,before=0", "..#....#....#....#....#....#....#....#.."),
+        ("beats:after=50,before=0", "..#....#....#....#....#....#....#....#.."),
+        ("beats:after=51,before=0", "..##...##...##...##...##...##...##...##."),
         ("beats:after=200,before=100", ".####.####.####.####.####.####.####.####"),
-        ("beats:every=2,first=2", ".......##........##........##........##."),
-        ("beats:every=99", "..##...................................."),
-        ("downbeats", ".......##.............##.............##."),
-        ("downbeats:every=2", ".......##............................##."),
-        ("downbeats:first=3,before=60", "....................................###."),
+        ("beats:after=75,before=0,every=2,first=2", ".......##........##........##........##."),
+        ("beats:after=75,before=0,every=99", "..##...................................."),
+        ("downbeats:after=75,before=0", ".......##.............##.............##."),
+        ("downbeats:after=75,before=0,every=2", ".......##............................##."),
+        ("downbeats:after=75,first=3,before=60", "....................................###."),
         ("onsets", "#........##............................#"),
         ("onsets:before=0,after=150", "##........##...........................#"),
     ],
@@ -87,6 +88,17 @@ def test_each_frame_is_of_one_bar_and_one_beat(clip: Clip):
     assert int((beats[0] == 0).sum()) == (0 if clip.around else 2)
 
 
+@pytest.mark.parametrize("kind", [OnBeats, OnDownbeats])
+def test_by_default_as_much_is_kept_as_a_take_needs_for_its_beat_to_be_heard(kind: type[OnBeats | OnDownbeats]):
+    assert (kind().after, kind().before) == (150, 30)
+
+
+def test_what_a_take_remembers_of_the_beats_of_the_paper_is_what_is_kept():
+    told = {"keep": [{"hint": "beats", "after": 75.0, "before": 0.0, "every": 1, "first": 1}], "hide": []}
+    assert Prompt.load(told).keep == (OnBeats(after=75, before=0),)
+    assert prompt_flags(Prompt.load(told)) == ["--keep", "beats:after=75.0,before=0.0"]
+
+
 def test_a_moment_wraps_on_a_circle_and_is_cut_off_on_a_line():
     clip = Clip(GRID, 1000, beats=Beats((0.05, 0.95)))
     loop = dataclasses.replace(clip, around=10)
@@ -99,7 +111,7 @@ def test_a_moment_wraps_on_a_circle_and_is_cut_off_on_a_line():
 
 def test_times_on_a_circle_are_shares_of_it():
     beats = Beats((0.0, 0.6))
-    assert draw("beats:after=0", Clip(GRID, 1200, 10, beats=beats)) == "#....#...."
+    assert draw("beats:after=0,before=0", Clip(GRID, 1200, 10, beats=beats)) == "#....#...."
 
 
 @pytest.mark.parametrize("turn", [1, 7, 38])
@@ -181,13 +193,13 @@ def test_numbers_of_bars_that_are_none_are_refused(text: str):
 
 def test_a_beat_at_the_very_end_says_nothing_on_a_line_and_is_the_start_of_a_circle():
     clip = Clip(GRID, 1000, beats=Beats((0.5, 1.0)))
-    assert draw("beats:after=50", clip) == ".....#...."
-    assert draw("beats:after=50", dataclasses.replace(clip, around=10)) == "#....#...."
+    assert draw("beats:after=50,before=0", clip) == ".....#...."
+    assert draw("beats:after=50,before=0", dataclasses.replace(clip, around=10)) == "#....#...."
 
 
 def test_hints_of_beats_are_written_shortly():
     assert describe(parse_hint("bars:which=3-4")) == "bars:which=3-4"
-    assert describe(parse_hint("beats:after=75,every=2")) == "beats:every=2"
+    assert describe(parse_hint("beats:after=150,every=2")) == "beats:every=2"
 
 
 @pytest.mark.parametrize("name", ["beats", "downbeats", "bars", "onsets"])

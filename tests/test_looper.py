@@ -191,5 +191,5 @@ def test_settings_mean_prompts():
     grid = Grid(codebooks=8, vocabulary=32)
     assert prompt_of(Settings(periodic=0), grid) == Prompt()
     assert prompt_of(Settings(), grid) == Prompt((Periodic(period=7),), (Finer(first=4),))
-    assert prompt_of(Settings(periodic=0, beat=50.0), grid) == Prompt((OnBeats(after=50),), (Finer(first=4),))
+    assert prompt_of(Settings(periodic=0, beat=50.0), grid) == Prompt((OnBeats(after=50, before=0),), (Finer(first=4),))
     assert prompt_of(Settings(codebooks=8), grid).hide == ()

@@ -177,7 +177,7 @@ def test_numbers_are_brought_into_range():
 def test_numbers_mean_hints():
     grid = Grid(codebooks=6)
     full = masked(grid, period=7, width=9, codebooks=4, onset_ms=5, beat_ms=50, dropout=0.2, seed=3)
-    assert full.keep == (Periodic(period=7, width=7), Onsets(before=5, after=5), OnBeats(after=50))
+    assert full.keep == (Periodic(period=7, width=7), Onsets(before=5, after=5), OnBeats(after=50, before=0))
     assert full.hide == (Finer(first=4), Random(share=0.2, seed=3))
     assert masked(grid, period=0, codebooks=1) == Prompt()
     assert masked(grid, period=1, codebooks=14) == Prompt((Periodic(period=1),))

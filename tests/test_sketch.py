@@ -62,7 +62,7 @@ def test_every_command_on_the_page_fits_the_loop_that_ships(clip: Clip):
 
 
 def test_a_sketch_shows_what_is_kept_and_where_the_beats_are():
-    image = ElementTree.fromstring(sketch.sketch(Prompt.of(["beats:after=150"], ["finer:first=1"]), CLIP))
+    image = ElementTree.fromstring(sketch.sketch(Prompt.of(["beats:after=150,before=0"], ["finer:first=1"]), CLIP))
     kept, ticks = (path.attrib["d"] for path in image.iter("{http://www.w3.org/2000/svg}path"))
     assert kept == "M144.0 10H288.0v6H144.0z M504.0 10H648.0v6H504.0z"
     assert ticks == "M144.0 10v-5M504.0 10v-5M144.0 10v-10"

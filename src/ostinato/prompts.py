@@ -125,19 +125,19 @@ _PRESETS: list[tuple[str, str, Prompt]] = [
     (
         "timbre transfer follow beat",
         "another voice, freer between the beats",
-        Prompt.of(["periodic:period=5", "beats:after=50"], ["finer:first=1"]),
+        Prompt.of(["periodic:period=5", "beats:after=50,before=0"], ["finer:first=1"]),
     ),
     ("small variation", "nearly the same", Prompt.of(["periodic:period=5"], ["finer:first=4"])),
     (
         "small variation follow beat",
         "nearly the same, freer between the beats",
-        Prompt.of(["periodic:period=7", "beats:after=50"], ["finer:first=4"]),
+        Prompt.of(["periodic:period=7", "beats:after=50,before=0"], ["finer:first=4"]),
     ),
     ("medium variation", "the same piece, played again", Prompt.of(["periodic:period=7"], ["finer:first=4"])),
     (
         "medium variation follow beat",
         "the same piece, played again on its beats",
-        Prompt.of(["periodic:period=13", "beats:after=50"], ["finer:first=4"]),
+        Prompt.of(["periodic:period=13", "beats:after=50,before=0"], ["finer:first=4"]),
     ),
     (
         "large variation",
@@ -147,12 +147,12 @@ _PRESETS: list[tuple[str, str, Prompt]] = [
     (
         "large variation follow beat",
         "only what is on the beats, a little longer",
-        Prompt.of(["beats:after=80"], ["finer:first=4"]),
+        Prompt.of(["beats:after=80,before=0"], ["finer:first=4"]),
     ),
     (
         "beat driven",
         "all of the sound around each beat, and a new piece between",
-        Prompt.of(["beats:after=150,before=30"]),
+        Prompt.of(["beats"]),
     ),
     ("unconditional", "nothing of the input but its length", Prompt()),
     ("compression", "only the coarsest codebook; the rest is made again", Prompt.of(["coarsest:codebooks=1"])),
@@ -163,8 +163,7 @@ _PRESETS: list[tuple[str, str, Prompt]] = [
 """Down to `unconditional` they have the names and values of VampNet's published application, as far as its hints go.
 
 It has no `timbre transfer follow beat`, which is made as the others are: the next longer period, and 50 ms of each
-beat. `beat driven` is the prompt of its paper (arXiv:2307.04686, section 3.4), with more of each beat than its 75 ms:
-so much do takes of the model that ships need for a tracker to hear the beat in them (docs/prompts.md).
+beat. `beat driven` is the prompt of its paper (arXiv:2307.04686, section 3.4), with more of each beat than its 75 ms.
 """
 
 presets: dict[str, Prompt] = {name: prompt for name, _, prompt in _PRESETS}

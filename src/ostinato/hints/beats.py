@@ -15,6 +15,7 @@ from ..grids import positions
 from ..types import Beats
 from .hint import heard, hints, in_moments, in_parts
 
+AFTER, BEFORE = 150.0, 30.0
 CURE = "give --bpm, --taps or --beats, or leave it to the tracker"
 BARS_CURE = "give --bpm with --meter, or mark them in --beats"
 
@@ -22,18 +23,19 @@ BARS_CURE = "give --bpm with --meter, or mark them in --beats"
 @hints("beats")
 @config
 class OnBeats:
-    """A moment from each beat on, in all codebooks; kept, the rhythm stays and what is between is made anew.
+    """A moment around each beat, in all codebooks; kept, the rhythm stays and what is between is made anew.
 
     Raises (when asked):
         PromptError: beats are not known, lie past the end of the clip, or are fewer than `first`.
 
-    Source: the beat-driven prompt of VampNet (arXiv:2307.04686, section 3.4), which keeps 75 ms.
+    Source: the beat-driven prompt of VampNet (arXiv:2307.04686, section 3.4), which keeps 75 ms from each beat on. In
+    takes of the model that ships so little is not heard as the beat (docs/prompts.md).
     """
 
     needs = frozenset({"beats"})
 
-    after: float = knob("length of the moment from the beat on", default=75.0, unit="ms", low=0)
-    before: float = knob("length of the moment up to the beat", default=0.0, unit="ms", low=0)
+    after: float = knob("length of the moment from the beat on", default=AFTER, unit="ms", low=0)
+    before: float = knob("length of the moment up to the beat", default=BEFORE, unit="ms", low=0)
     every: int = knob("each nth beat; 1 is every one", default=1, unit="beats", low=1)
     first: int = knob("the beat to begin with, counted from 1", default=1, low=1)
 
@@ -44,7 +46,7 @@ class OnBeats:
 @hints("downbeats")
 @config
 class OnDownbeats:
-    """A moment from the first beat of each bar on, in all codebooks.
+    """A moment around the first beat of each bar, in all codebooks.
 
     Raises (when asked):
         PromptError: downbeats are not known, lie past the end of the clip, or are fewer than `first`.
@@ -52,8 +54,8 @@ class OnDownbeats:
 
     needs = frozenset({"beats"})
 
-    after: float = knob("length of the moment from the downbeat on", default=75.0, unit="ms", low=0)
-    before: float = knob("length of the moment up to the downbeat", default=0.0, unit="ms", low=0)
+    after: float = knob("length of the moment from the downbeat on", default=AFTER, unit="ms", low=0)
+    before: float = knob("length of the moment up to the downbeat", default=BEFORE, unit="ms", low=0)
     every: int = knob("each nth bar; 1 is every one", default=1, unit="bars", low=1)
     first: int = knob("the bar to begin with, counted from 1", default=1, low=1)
 

@@ -90,7 +90,7 @@ class Made:
 def prompt_of(settings: Settings, grid: Grid) -> Prompt:
     """What of the loop stays: some of its frames, and what is on its beats; nothing where neither is asked for."""
     keep: list[Hint] = [Periodic(period=settings.periodic)] if settings.periodic else []
-    keep += [OnBeats(after=settings.beat)] if settings.beat else []
+    keep += [OnBeats(after=settings.beat, before=0.0)] if settings.beat else []
     finer = [Finer(first=settings.codebooks)] if keep and settings.codebooks < grid.codebooks else []
     return Prompt(tuple(keep), tuple(finer))
 

@@ -58,7 +58,7 @@ def masked(
     if onset_ms > 0:
         keep.append(Onsets(before=onset_ms, after=onset_ms))
     if beat_ms > 0:
-        keep.append(OnBeats(after=beat_ms))
+        keep.append(OnBeats(after=beat_ms, before=0.0))
     if not keep:
         return Prompt()
     hide: list[Hint] = [Finer(first=codebooks)] if codebooks < grid.codebooks else []
