@@ -129,7 +129,7 @@ def test_what_is_expanded_has_the_length_rate_and_channels_of_the_input(pipeline
 
 
 @pytest.mark.parametrize("way", ["all", "means", "image", "drawn"])
-@pytest.mark.parametrize("scale", [0.1, 1.0])
+@pytest.mark.parametrize("scale", [0.3, 1.0])
 def test_what_is_expanded_is_as_loud_as_the_input_and_never_clips(
     pipeline: Pipeline, sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, scale: float
 ):

@@ -18,7 +18,7 @@ from ostinato.pipeline import Pipeline, load
 from ostinato.prompts import Prompt
 from ostinato.resampling import join
 from ostinato.sampling import Confidence
-from ostinato.stereo import placed
+from ostinato.stereo import lean_of, placed
 from ostinato.types import Audio, CodesStream
 
 QUICK = {"sampler": Confidence(steps=3), "finisher": Confidence(steps=2)}
@@ -38,7 +38,9 @@ def noise(samples: int, channels: int = 1, rate: int = 44100) -> Audio:
 def reconstruction(pipeline: Pipeline, audio: Audio, *, loop: bool = False) -> Audio:
     """A sound as the codec gives it back, leaning and as loud as it was."""
     made = pipeline.decode(*pipeline.encode(audio, circular=loop))
-    leaning = list(placed([made], lambda: [audio], circular=loop) if audio.channels == 2 else [made])
+    leaning = list(
+        placed([made], lean_of(lambda: [audio], circular=loop), circular=loop) if audio.channels == 2 else [made]
+    )
     loud = as_loud(lambda: leaning, lambda: [audio], held=True)()
     return limited_circle(join(loud)) if loop else join(limited(loud))
 
