@@ -6,7 +6,7 @@ import json
 import threading
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import numpy as np
@@ -144,7 +144,7 @@ async def left(desk: Desk, begun: threading.Event) -> list[Any]:
     return sent
 
 
-def test_a_client_that_goes_away_frees_its_place(tmp_path: Path):
+def test_a_client_that_goes_away_frees_its_place(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     begun, over = threading.Event(), threading.Event()
 
     def endless(path: Path, seed: int, budget: Budget, watch: Progress) -> Any:
@@ -155,11 +155,10 @@ def test_a_client_that_goes_away_frees_its_place(tmp_path: Path):
         finally:
             over.set()
 
-    workshop = SimpleNamespace(
-        main=SimpleNamespace(grid=Grid(codebooks=6)), job=lambda order: SimpleNamespace(take=endless)
-    )
+    workshop = Workshop(tiny_model)
+    monkeypatch.setattr(workshop, "job", lambda order: SimpleNamespace(take=endless))
     with Store(tmp_path) as store:
-        desk = Desk(cast(Workshop, workshop), Service(), store, Limits())
+        desk = Desk(workshop, Service(), store, Limits())
         try:
             status = asyncio.run(left(desk, begun))[0]["status"]
             given_up = over.wait(PATIENCE)

@@ -173,7 +173,9 @@ class CodecJob:
         self._guard(index, figures)
         return figures
 
-    def _reconstruct(self, real: Signal, index: int) -> tuple[Signal, dict[str, float], Float[Tensor, ""]]:
+    def _reconstruct(
+        self, real: Signal, index: int
+    ) -> tuple[Float[Tensor, "batch excerpt"], dict[str, float], Float[Tensor, ""]]:
         """The excerpts in the middle of `real` made again, and what that costs.
 
         At the ends of a signal, convolutions see zeros that no music has. What they reach is cut off after the
