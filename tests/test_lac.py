@@ -141,12 +141,15 @@ def test_sizes_that_cannot_be_are_refused():
         _ = LACConfig(**(about | {"width_out": 18}), strides_in=(2, 4), strides_out=(4, 2))
 
 
-@pytest.mark.parametrize("cached", [1, 40, 160, 700])
+@pytest.mark.parametrize(("cached", "at_once"), [(1, 1), (40, 3), (160, 1), (700, 2)])
 def test_stages_give_piece_by_piece_what_they_give_of_a_whole_sound(
-    codec: LAC, monkeypatch: pytest.MonkeyPatch, cached: int
+    codec: LAC, monkeypatch: pytest.MonkeyPatch, cached: int, at_once: int
 ):
     monkeypatch.setattr(lac, "CACHED", cached)
+    monkeypatch.setattr(lac, "WORTH", 0)
     exact, features = deepcopy(codec).double(), noise(CONFIG.features * 130).view(1, CONFIG.features, 130)
+    for stage in (*exact.encoder.stages, *exact.decoder.stages):
+        stage.at_once = at_once
     for layers, x in ((exact.encoder, noise(8 * 130)[None]), (exact.decoder, features)):
         whole = nn.Sequential(*layers)(x.double())
         assert torch.allclose(layers(x.double()), whole, rtol=0, atol=1e-11 * float(whole.abs().max()))

@@ -61,9 +61,12 @@ def test_a_model_gives_the_same_logits_for_any_length_and_batch(circular: bool):
         assert torch.allclose(fast.hidden_logits(codes, mask, bias), wanted[mask], atol=1e-4)
 
 
-@pytest.mark.parametrize("cached", [200, lac.CACHED])
-def test_the_codec_gives_the_same_codes_and_samples(codec: LAC, monkeypatch: pytest.MonkeyPatch, cached: int):
+@pytest.mark.parametrize(("cached", "worth"), [(200, 0), (lac.CACHED, lac.WORTH)], ids=["pieces", "whole"])
+def test_the_codec_gives_the_same_codes_and_samples(
+    codec: LAC, monkeypatch: pytest.MonkeyPatch, cached: int, worth: int
+):
     monkeypatch.setattr(lac, "CACHED", cached)
+    monkeypatch.setattr(lac, "WORTH", worth)
     fast = deepcopy(codec)
     hand_over("openvino", fast)
     for frames in (70, 31):

@@ -2,6 +2,8 @@
 
 from importlib.util import find_spec
 
+from torch import get_num_threads
+
 from .codec import SpectralCodec
 from .errors import ConfigError, MissingPartError
 from .lac import LAC
@@ -39,6 +41,6 @@ def hand_over(runtime: str, codec: LAC | SpectralCodec, *models: MaskedModel) ->
 
     if isinstance(codec, LAC):
         for stage in (*codec.encoder.stages, *codec.decoder.stages):
-            stage.run = compiled_layers(stage.part)
+            stage.run, stage.at_once = compiled_layers(stage.part), get_num_threads()
     for model in whole:
         model.transformer.run = compiled_transformer(model.transformer)

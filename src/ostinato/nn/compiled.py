@@ -4,7 +4,8 @@ It computes in fp32 on the CPU, batches and sounds of any length, for one caller
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,28 +13,62 @@ import torch
 from torch import Tensor, nn
 
 from .attend import Attention
-from .lac import Fusion, ResidualUnit, Snake
+from .lac import Fusion, Piece, ResidualUnit, Snake
 from .transformer import GatedGELU, Layer, Transformer
 
 Run = Callable[..., Tensor]
+RunAll = Callable[[Iterable[Piece]], None]
 ANY = -1
-DEGREE = 6
+DEGREE = 5
 
 
 def compiled_transformer(source: Transformer) -> Run:
     """A transformer as a function of features and bias; what it returns holds until it is called again."""
     heads, width = source.bias.table.embedding_dim, source.norm.weight.shape[0]
-    return _compiled([(ANY, ANY, width), (heads, ANY, ANY)], lambda x, bias: _Graph().transformer(source, x, bias))
+    shapes = [(ANY, ANY, width), (heads, ANY, ANY)]
+    request = _compiled(shapes, lambda x, bias: _Graph().transformer(source, x, bias), streams=1).create_infer_request()
+
+    def run(*tensors: Tensor) -> Tensor:
+        return torch.from_numpy(request.infer(_given(tensors), share_inputs=True, share_outputs=True)[0])
+
+    return run
 
 
-def compiled_layers(layers: nn.Sequential) -> Run:
-    """Layers of VampNet's codec as a function of channels; what it returns holds until it is called again."""
+def compiled_layers(layers: nn.Sequential) -> RunAll:
+    """Layers of VampNet's codec as a function of pieces: each thread works on one of its own.
+
+    Arrays are copied by NumPy: threads of torch that have copied spin for a while, and there is work for the cores.
+    """
     ins = next(part.in_channels for part in layers.modules() if isinstance(part, nn.Conv1d | nn.ConvTranspose1d))
-    return _compiled([(ANY, ins, ANY)], lambda x: _Graph().waves(layers, x))
+    threads = torch.get_num_threads()
+    engine = _compiled([(ANY, ins, ANY)], lambda x: _Graph().waves(layers, x), streams=threads)
+    idle = deque(engine.create_infer_request() for _ in range(threads + 1))
+
+    def run(pieces: Iterable[Piece]) -> None:
+        busy: deque[tuple[Any, Piece]] = deque()
+        for piece in pieces:
+            if not idle:
+                finish(*busy.popleft())
+            request = idle.popleft()
+            request.start_async(_given([piece.given]), share_inputs=True)
+            busy.append((request, piece))
+        while busy:
+            finish(*busy.popleft())
+
+    def finish(request: Any, piece: Piece) -> None:
+        request.wait()
+        np.copyto(piece.place.numpy(), request.get_output_tensor().data[..., piece.kept])
+        idle.append(request)
+
+    return run
 
 
-def _compiled(shapes: Sequence[tuple[int, ...]], build: Callable[..., Any]) -> Run:
-    """A function of tensors of these shapes."""
+def _given(tensors: Iterable[Tensor]) -> dict[int, np.ndarray]:
+    return {number: np.ascontiguousarray(tensor.detach().numpy()) for number, tensor in enumerate(tensors)}
+
+
+def _compiled(shapes: Sequence[tuple[int, ...]], build: Callable[..., Any], streams: int) -> Any:
+    """A graph that is compiled for inputs of these shapes, of which so many are worked on at once."""
     import openvino
 
     engine: Any = openvino
@@ -42,16 +77,10 @@ def _compiled(shapes: Sequence[tuple[int, ...]], build: Callable[..., Any]) -> R
     settings = {
         "INFERENCE_PRECISION_HINT": "f32",
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-        "NUM_STREAMS": 1,
+        "NUM_STREAMS": streams,
         "ENABLE_CPU_PINNING": False,
     }
-    request = engine.Core().compile_model(graph, "CPU", settings).create_infer_request()
-
-    def run(*tensors: Tensor) -> Tensor:
-        given = {number: tensor.detach().contiguous().numpy() for number, tensor in enumerate(tensors)}
-        return torch.from_numpy(request.infer(given, share_inputs=True, share_outputs=True)[0])
-
-    return run
+    return engine.Core().compile_model(graph, "CPU", settings)
 
 
 class _Graph:

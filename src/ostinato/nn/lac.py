@@ -1,7 +1,9 @@
 """The layers of VampNet's codec: snake activations, dilated residual units, and a decoder of several kernel widths."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -18,6 +20,8 @@ DECODER_REACH = sum(max(DECODER_KERNELS) // 2 * (dilation + 1) for dilation in D
 """Steps on either side that the residual units of a block see."""
 CACHED = 2**19
 """Numbers that a layer is given at once: as many as stay in a processor's cache from layer to layer."""
+WORTH = 32
+"""How many times the context of a piece it is at least, so that little is computed twice."""
 
 
 class Snake(nn.Module):
@@ -94,13 +98,21 @@ class DecoderBlock(nn.Sequential):
         )
 
 
+class Piece(NamedTuple):
+    """A piece of work: what layers are given, which part of what they make is kept, and where it is written."""
+
+    given: Tensor
+    kept: slice
+    place: Tensor
+
+
 @dataclass
 class Stage:
     """Layers that are worked through piece by piece, so that what they hand on stays in the processor's cache.
 
     `part` turns each unit of `down` steps into `up` steps of `outs` channels, and sees `context` units beyond on either
     side; `channels` are those at its higher rate. Beyond the ends of a sound it sees zeros, as over the whole sound.
-    `run` computes what `part` does, if another runtime is to.
+    `run` does to pieces what `part` does, if another runtime is to, which works on `at_once` of them.
     """
 
     part: nn.Sequential
@@ -109,19 +121,31 @@ class Stage:
     context: int
     down: int = 1
     up: int = 1
-    run: Callable[[Tensor], Tensor] | None = None
+    run: Callable[[Iterable[Piece]], None] | None = None
+    at_once: int = 1
 
     def __call__(self, x: Channels) -> Made:
         if torch.compiler.is_compiling():
             return self.part(x)
-        units, size = x.shape[-1] // self.down, max(1, CACHED // (self.channels * max(self.down, self.up)))
-        run = self.run or self.part
+        units, most = x.shape[-1] // self.down, CACHED // (self.channels * max(self.down, self.up))
+        rounds = math.ceil(units / max(most, WORTH * self.context, 1) / self.at_once)
+        size = max(1, math.ceil(units / max(1, rounds * self.at_once)))
         out = x.new_empty(x.shape[0], self.outs, units * self.up)
-        for start in range(0, units, size):
-            end, first = min(start + size, units), max(0, start - self.context)
-            made = run(x[..., first * self.down : (end + self.context) * self.down])
-            out[..., start * self.up : end * self.up] = made[..., (start - first) * self.up : (end - first) * self.up]
+        run = self.run or self._run
+        run(self._piece(x, out, start, min(start + size, units)) for start in range(0, units, size))
         return out
+
+    def _piece(self, x: Channels, out: Made, start: int, end: int) -> Piece:
+        first = max(0, start - self.context)
+        return Piece(
+            x[..., first * self.down : (end + self.context) * self.down],
+            slice((start - first) * self.up, (end - first) * self.up),
+            out[..., start * self.up : end * self.up],
+        )
+
+    def _run(self, pieces: Iterable[Piece]) -> None:
+        for given, kept, place in pieces:
+            _ = place.copy_(self.part(given)[..., kept])
 
 
 class Staged(nn.Sequential):

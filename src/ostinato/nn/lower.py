@@ -55,12 +55,12 @@ class Int8Linear(nn.Module):
         rows, scale = rounded(given)
         out = self._product(rows, scale)
         if self.sharp:
-            out = out.add_(self._product(*rounded(given - rows * scale)))
+            out = out.add_(self._product(*rounded(torch.addcmul(given, rows.float(), scale, value=-1))))
         out = out if self.bias is None else out.add_(self.bias)
         return out.view(*x.shape[:-1], -1)
 
     def _product(self, rows: Int8[Tensor, "row in"], scale: Float[Tensor, "row 1"]) -> Float[Tensor, "row out"]:
-        return (torch.ops.aten._int_mm(rows, self.weight.T) * self.scale).mul_(scale)
+        return torch.ops.aten._int_mm(rows, self.weight.T).float().mul_(self.scale).mul_(scale)
 
 
 def rounded(x: Float[Tensor, "row in"]) -> tuple[Int8[Tensor, "row in"], Float[Tensor, "row 1"]]:
