@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ostinato.codec import Codec, CodecConfig, SpectralCodec, gate
+from ostinato.codec import AUDIBLE, Codec, CodecConfig, SpectralCodec, gate
 from ostinato.errors import AudioError, ConfigError
 from ostinato.types import Grid
 from tests import tiny
@@ -96,6 +96,16 @@ def test_a_frame_is_silent_where_its_coarsest_token_says_so_and_no_other_is_touc
     assert torch.equal(frames[1], codec.decode(codes, 40 * 768)[1].unflatten(0, (40, 768)))
 
 
+def test_what_can_be_heard_never_has_the_token_of_silence(codec: SpectralCodec):
+    signal = noise(768 * 200) * torch.logspace(-5, 0, 768 * 200)
+    nearest, codes = codec.quantizer.encode(codec.analyse(signal))[0, 0], codec.encode(signal)[0, 0]
+    heard = signal.view(200, 768).abs().amax(-1) > AUDIBLE
+    assert bool((nearest == codec.silence[0])[heard].any())
+    assert not (codes == codec.silence[0])[heard].any()
+    assert bool((codes == codec.silence[0])[~heard].any())
+    assert torch.equal(codes[~heard], nearest[~heard])
+
+
 def test_silence_is_reached_and_left_in_a_fade():
     shape = gate(torch.tensor([[True, False, False, True, False, True]]), 100)[0]
     assert bool((shape[:100] == 1).all())
@@ -137,10 +147,12 @@ def test_every_level_codes_what_the_one_before_left(codec: SpectralCodec):
     assert torch.equal(second.nearest(second.down(left)), codes[:, 1])
 
 
-def test_lookup_goes_by_direction_and_not_by_length(codec: SpectralCodec):
+def test_the_nearest_code_is_looked_up(codec: SpectralCodec):
     level = codec.quantizer.levels[0]
-    vectors = noise(8 * 50).view(1, 50, 8)
-    assert torch.equal(level.nearest(vectors), level.nearest(vectors * 7.5))
+    vectors = 10 * noise(8 * 50).view(1, 50, 8)
+    found = level.nearest(vectors)
+    assert torch.equal(found, torch.cdist(vectors, level.codebook[None]).argmin(-1))
+    assert len(found.unique()) > 10
 
 
 def test_codes_of_a_quiet_sound_are_not_all_alike(codec: SpectralCodec):

@@ -131,6 +131,12 @@ def test_codes_that_end_before_the_sound_does_are_refused(codec: LAC):
         _ = codec.decode(codec.encode(noise(80)), 90)
 
 
+def test_lookup_goes_by_direction_and_not_by_length(codec: LAC):
+    level = codec.quantizer.levels[0]
+    vectors = noise(CONFIG.dim * 50).view(1, 50, CONFIG.dim)
+    assert torch.equal(level.nearest(vectors), level.nearest(vectors * 7.5))
+
+
 def test_sizes_that_cannot_be_are_refused():
     about = {"grid": GRID, "width_in": 4, "width_out": 16}
     with pytest.raises(ConfigError, match=r"strides_in must multiply to grid.hop \(8\), got \(2, 2\)"):

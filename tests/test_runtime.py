@@ -1,5 +1,6 @@
 """What OpenVINO computes is what torch computes: transformers on lines and circles, the codec's layers, whole takes."""
 
+from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from ostinato.cli import main
 from ostinato.errors import ConfigError, MissingPartError
 from ostinato.lac import LAC, LACConfig
 from ostinato.nn import lac
-from ostinato.nn.lac import Snake
+from ostinato.nn.lac import Piece, Snake
 from ostinato.pipeline import load
 from ostinato.prompts import Prompt
 from ostinato.runtime import hand_over
@@ -61,7 +62,7 @@ def test_a_model_gives_the_same_logits_for_any_length_and_batch(circular: bool):
         assert torch.allclose(fast.hidden_logits(codes, mask, bias), wanted[mask], atol=1e-4)
 
 
-@pytest.mark.parametrize(("cached", "worth"), [(200, 0), (lac.CACHED, lac.WORTH)], ids=["pieces", "whole"])
+@pytest.mark.parametrize(("cached", "worth"), [(200, 0), (lac.CACHED, lac.WORTH)], ids=["pieces", "as shipped"])
 def test_the_codec_gives_the_same_codes_and_samples(
     codec: LAC, monkeypatch: pytest.MonkeyPatch, cached: int, worth: int
 ):
@@ -75,6 +76,22 @@ def test_the_codec_gives_the_same_codes_and_samples(
         assert torch.allclose(fast.analyse(signal[:1]), codec.analyse(signal[:1]), atol=1e-5)
         assert torch.equal(fast.encode(signal), codes)
         assert torch.allclose(fast.decode(codes, 16 * frames), codec.decode(codes, 16 * frames), atol=1e-5)
+
+
+def test_work_that_was_broken_off_leaves_the_codec_as_it_was(codec: LAC):
+    fast, signal = deepcopy(codec), torch.randn(1, 16 * 70, generator=chance())
+    hand_over("openvino", fast)
+    stage = fast.encoder.stages[0]
+
+    def broken() -> Iterator[Piece]:
+        place = torch.empty(1, stage.outs, 20)
+        yield from (Piece(signal[None, :, :40], slice(0, 20), place) for _ in range(stage.at_once + 1))
+        raise KeyboardInterrupt
+
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            stage.run(broken())
+    assert torch.equal(fast.encode(signal), codec.encode(signal))
 
 
 @pytest.mark.parametrize("loop", [False, True], ids=["line", "loop"])

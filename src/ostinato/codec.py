@@ -27,6 +27,7 @@ from .windows import windows
 FLOOR = 1e-5
 SMOOTH, SPARSE = 33, 8
 FADE = 0.25  # of a silent frame, next to one that sounds
+AUDIBLE = 1e-3  # a frame whose peak is above can be heard
 
 
 @runtime_checkable
@@ -192,7 +193,7 @@ class SpectralCodec(nn.Module):
     @cached_property
     @torch.no_grad()
     def silence(self) -> Int[Tensor, " codebook"]:
-        """The tokens of a frame far inside digital silence; taken once, when training is over."""
+        """The tokens of a frame far inside digital silence; taken at the first coding: weights must stay then."""
         reach = self.config.context
         signal = self.head.weight.new_zeros(1, (2 * reach + 1) * self.grid.hop)
         return self.quantizer.encode(self.analyse(signal))[0, :, reach]
@@ -269,12 +270,18 @@ class SpectralCodec(nn.Module):
         """The signal of features."""
         return self.sound(*self.draw(features))
 
+    def tokens(self, signal: Signal) -> Codes:
+        """The codes of a whole signal of whole frames. A frame that can be heard never has the token of silence."""
+        heard = signal.unflatten(-1, (-1, self.grid.hop)).abs().amax(-1) > AUDIBLE
+        silent = torch.arange(self.grid.vocabulary, device=signal.device) == self.silence[0]
+        return self.quantizer.encode(self.analyse(signal), heard[..., None] & silent)
+
     @torch.no_grad()
     def encode_blocks(self, blocks: SignalStream) -> CodesStream:
         """Codes of a stream of blocks, a window at a time; the last frame is filled up with silence."""
         c, hop = self.config, self.grid.hop
         for window, real in windows(blocks, c.window * hop, c.context * hop):
-            rows = [self.quantizer.encode(self.analyse(row[None])) for row in window.float()]
+            rows = [self.tokens(row[None]) for row in window.float()]
             yield torch.cat(rows)[..., c.context : c.context + self.grid.frames_of(real)]
 
     def decode_blocks(self, codes: CodesStream, samples: int) -> SignalStream:

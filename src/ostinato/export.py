@@ -36,7 +36,7 @@ class Encoder(nn.Module):
         self.codec = codec
 
     def forward(self, signal: Float[Tensor, "batch sample"]) -> Int[Tensor, "batch codebook frame"]:
-        return self.codec.quantizer.encode(self.codec.analyse(signal))
+        return self.codec.tokens(signal)
 
 
 class Decoder(nn.Module):

@@ -76,7 +76,7 @@ class LAC(nn.Module):
         super().__init__()
         self.config = c = settings
         self.encoder = encoder(c.width_in, c.strides_in)
-        self.quantizer = ResidualQuantizer(c.features, c.grid.codebooks, c.grid.vocabulary, c.dim)
+        self.quantizer = ResidualQuantizer(c.features, c.grid.codebooks, c.grid.vocabulary, c.dim, by_direction=True)
         self.decoder = decoder(c.features, c.width_out, c.strides_out)
 
     @property
@@ -109,12 +109,16 @@ class LAC(nn.Module):
         """The signal of quantised features, `grid.hop` samples a frame."""
         return self.decoder(features.transpose(1, 2))[:, 0]
 
+    def tokens(self, signal: Signal) -> Codes:
+        """The codes of a whole signal, filled up with silence to whole frames."""
+        return self.quantizer.encode(self.analyse(signal))
+
     @torch.no_grad()
     def encode_blocks(self, blocks: SignalStream) -> CodesStream:
         """Codes of a stream of blocks, a window at a time; the last frame is filled up with silence."""
         c, hop = self.config, self.grid.hop
         for part, start, length in open_windows(blocks, c.window * hop, c.context_in * hop):
-            rows = [self.quantizer.encode(self.analyse(row[None])) for row in part]
+            rows = [self.tokens(row[None]) for row in part]
             first = start // hop
             yield torch.cat(rows)[..., first : first + self.grid.frames_of(length)]
 

@@ -41,6 +41,7 @@ def hand_over(runtime: str, codec: LAC | SpectralCodec, *models: MaskedModel) ->
 
     if isinstance(codec, LAC):
         for stage in (*codec.encoder.stages, *codec.decoder.stages):
-            stage.run, stage.at_once = compiled_layers(stage.part), get_num_threads()
+            stage.at_once = get_num_threads()
+            stage.run = compiled_layers(stage.part, stage.at_once)
     for model in whole:
         model.transformer.run = compiled_transformer(model.transformer)

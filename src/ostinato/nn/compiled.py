@@ -34,31 +34,34 @@ def compiled_transformer(source: Transformer) -> Run:
     return run
 
 
-def compiled_layers(layers: nn.Sequential) -> RunAll:
+def compiled_layers(layers: nn.Sequential, threads: int) -> RunAll:
     """Layers of VampNet's codec as a function of pieces: each thread works on one of its own.
 
     Arrays are copied by NumPy: threads of torch that have copied spin for a while, and there is work for the cores.
     """
     ins = next(part.in_channels for part in layers.modules() if isinstance(part, nn.Conv1d | nn.ConvTranspose1d))
-    threads = torch.get_num_threads()
     engine = _compiled([(ANY, ins, ANY)], lambda x: _Graph().waves(layers, x), streams=threads)
-    idle = deque(engine.create_infer_request() for _ in range(threads + 1))
+    requests = [engine.create_infer_request() for _ in range(threads + 1)]
 
     def run(pieces: Iterable[Piece]) -> None:
-        busy: deque[tuple[Any, Piece]] = deque()
-        for piece in pieces:
-            if not idle:
-                finish(*busy.popleft())
-            request = idle.popleft()
-            request.start_async(_given([piece.given]), share_inputs=True)
-            busy.append((request, piece))
-        while busy:
-            finish(*busy.popleft())
+        idle, busy = deque(requests), deque[tuple[Any, Piece]]()
+        try:
+            for piece in pieces:
+                if not idle:
+                    idle.append(finish(*busy.popleft()))
+                request = idle.popleft()
+                request.start_async(_given([piece.given]), share_inputs=True)
+                busy.append((request, piece))
+            while busy:
+                _ = finish(*busy.popleft())
+        finally:
+            for request, _ in busy:
+                request.wait()
 
-    def finish(request: Any, piece: Piece) -> None:
+    def finish(request: Any, piece: Piece) -> Any:
         request.wait()
         np.copyto(piece.place.numpy(), request.get_output_tensor().data[..., piece.kept])
-        idle.append(request)
+        return request
 
     return run
 

@@ -21,7 +21,7 @@ DECODER_REACH = sum(max(DECODER_KERNELS) // 2 * (dilation + 1) for dilation in D
 CACHED = 2**19
 """Numbers that a layer is given at once: as many as stay in a processor's cache from layer to layer."""
 WORTH = 32
-"""How many times the context of a piece it is at least, so that little is computed twice."""
+"""How many times its context a piece may be, where that is more than the cache holds: little is computed twice then."""
 
 
 class Snake(nn.Module):
@@ -112,7 +112,7 @@ class Stage:
 
     `part` turns each unit of `down` steps into `up` steps of `outs` channels, and sees `context` units beyond on either
     side; `channels` are those at its higher rate. Beyond the ends of a sound it sees zeros, as over the whole sound.
-    `run` does to pieces what `part` does, if another runtime is to, which works on `at_once` of them.
+    `run`, if given, does in another runtime what `part` does, on `at_once` pieces at a time.
     """
 
     part: nn.Sequential

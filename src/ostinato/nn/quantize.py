@@ -1,10 +1,10 @@
-"""Residual vector quantisation with factorised codebooks, looked up by cosine."""
+"""Residual vector quantisation with factorised codebooks."""
 
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from ..types import Codes, Means
@@ -25,25 +25,33 @@ class Quantized:
 
 
 class VectorQuantizer(nn.Module):
-    """One level: project down to `dim`, take the code of nearest direction, project up.
+    """One level: project down to `dim`, take the nearest code, or that of nearest direction, project up.
 
-    Lookup compares directions; losses compare the unnormalised vectors, so that a quiet encoder gains nothing.
+    By direction, the length of a vector is not looked at; at the first level that is much of what there is to say.
 
-    Source: factorised, L2-normalised codes of Yu et al., arXiv:2110.04627, as in DAC, arXiv:2306.06546, section 3.2.
+    Source: factorised codes of Yu et al., arXiv:2110.04627, who look up directions, as does DAC, arXiv:2306.06546,
+    section 3.2.
     """
 
     usage: Tensor
 
-    def __init__(self, channels: int, vocabulary: int, dim: int) -> None:
+    def __init__(self, channels: int, vocabulary: int, dim: int, *, by_direction: bool) -> None:
         super().__init__()
+        self.by_direction = by_direction
         self.down = nn.Linear(channels, dim)
         self.up = nn.Linear(dim, channels)
         self.codebook = nn.Parameter(torch.randn(vocabulary, dim))
         self.register_buffer("usage", torch.zeros(vocabulary))
 
+    def scores(self, vectors: Vectors) -> Float[Tensor, "batch frame vocab"]:
+        """How near each code is: the nearest has the highest score."""
+        if self.by_direction:
+            return vectors @ F.normalize(self.codebook, dim=-1).T
+        return vectors @ self.codebook.T - self.codebook.square().sum(-1) / 2
+
     def nearest(self, vectors: Vectors) -> Int[Tensor, "batch frame"]:
-        """The index of the code whose direction is nearest."""
-        return (vectors @ F.normalize(self.codebook, dim=-1).T).argmax(-1)
+        """The index of the nearest code."""
+        return self.scores(vectors).argmax(-1)
 
     def value(self, index: Int[Tensor, "batch frame"]) -> Features:
         """The features that a code stands for."""
@@ -92,20 +100,25 @@ class VectorQuantizer(nn.Module):
 class ResidualQuantizer(nn.Module):
     """Levels of vector quantisers, each coding what the ones before left over."""
 
-    def __init__(self, channels: int, levels: int, vocabulary: int, dim: int) -> None:
+    def __init__(self, channels: int, levels: int, vocabulary: int, dim: int, *, by_direction: bool = False) -> None:
         super().__init__()
-        self._levels = nn.ModuleList(VectorQuantizer(channels, vocabulary, dim) for _ in range(levels))
+        self._levels = nn.ModuleList(
+            VectorQuantizer(channels, vocabulary, dim, by_direction=by_direction) for _ in range(levels)
+        )
 
     @property
     def levels(self) -> list[VectorQuantizer]:
         """The quantisers, coarsest first."""
         return [level for level in self._levels if isinstance(level, VectorQuantizer)]
 
-    def encode(self, features: Features) -> Codes:
-        """The codes of `features`, level by level."""
+    def encode(self, features: Features, refused: Bool[Tensor, "batch frame vocab"] | None = None) -> Codes:
+        """The codes of `features`, level by level; at the first level none that is `refused`."""
         left, found = features, []
         for level in self.levels:
-            index = level.nearest(level.down(left))
+            scores = level.scores(level.down(left))
+            if refused is not None and not found:
+                scores = scores.masked_fill(refused, -torch.inf)
+            index = scores.argmax(-1)
             left = left - level.value(index)
             found.append(index)
         return torch.stack(found, dim=1)
