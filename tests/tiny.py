@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 
 from ostinato.checkpoint import save
 from ostinato.codec import CodecConfig, SpectralCodec
@@ -27,11 +28,13 @@ FINE = LMConfig(codebooks=6, given=4, vocabulary=32, width=32, layers=1, heads=2
 
 
 def codec(settings: CodecConfig = CODEC, seed: int = 0) -> SpectralCodec:
-    """A codec with random weights, soft enough not to clip."""
+    """A codec with random weights, soft enough not to clip, and with codes of one length, all of which it uses."""
     with torch.random.fork_rng():
         _ = torch.manual_seed(seed)
         made = SpectralCodec(settings)
         made.shape_out.part.bias.data -= 4
+        for level in made.quantizer.levels:
+            level.codebook.data = settings.dim**0.5 * F.normalize(level.codebook.data, dim=-1)
         return made.eval().requires_grad_(False)
 
 
