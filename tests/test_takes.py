@@ -80,7 +80,8 @@ def test_nothing_hidden_is_the_take_again(pipeline: Pipeline, take: Take):
     assert torch.equal(again.codes, take.codes)
     assert torch.equal(again.audio.wave, take.audio.wave)
     drawn = pipeline.vary(take, Prompt.of(["all"]), redraw=True, **QUICK)
-    torch.testing.assert_close(drawn.audio.wave, take.audio.wave, rtol=0, atol=5e-3)  # level and lean are measured anew
+    level = take.audio.wave.abs().max()
+    torch.testing.assert_close(drawn.audio.wave / level, take.audio.wave / level, rtol=0, atol=3e-3)  # lean, anew
 
 
 def test_a_take_of_a_loop_is_a_loop(pipeline: Pipeline, sound: Audio):
