@@ -1,11 +1,15 @@
 """The codec keeps time exactly, however a sound is cut, and survives what sounds can be."""
 
+import math
+from dataclasses import replace
+
 import pytest
 import torch
 
 from ostinato.codec import AUDIBLE, Codec, CodecConfig, SpectralCodec, gate
 from ostinato.errors import AudioError, ConfigError
 from ostinato.nn.quantize import VectorQuantizer
+from ostinato.train.beginning import align_phases
 from ostinato.types import Grid
 from tests import tiny
 
@@ -148,6 +152,29 @@ def test_every_level_codes_what_the_one_before_left(codec: SpectralCodec):
     assert torch.equal(second.nearest(second.down(left)), codes[:, 1])
 
 
+def test_phases_join_where_they_are_said_to(codec: SpectralCodec):
+    spectra = codec.spectra(noise(768 * 20))
+    features = codec.features(spectra)
+    codes, alone = codec.quantizer.encode(features, codec.phases(spectra)), codec.quantizer.encode(features)
+    assert torch.equal(codes[:, :4], alone[:, :4])
+    assert not torch.equal(codes[:, 4], alone[:, 4])
+
+
+def test_told_phases_are_drawn_and_others_turn_as_the_middle_of_their_bins():
+    codec = tiny.codec(replace(tiny.CODEC, slow_in=64))
+    signal = noise(768 * 60)
+    align_phases(codec, signal)
+    spectra = codec.spectra(signal)
+    features, phases = codec.features(spectra), codec.phases(spectra)
+    assert phases is not None
+    told, untold = (codec.draw(x)[1] for x in (features + phases, features))
+    off = 1 - (told - spectra.angle()).cos()
+    assert float(off[..., 1:5].mean()) < 0.1
+    assert float(off[..., 5:].mean()) > 0.8
+    turning = untold.diff(dim=1)[..., 1:5] - math.tau * 384 / 1536 * torch.arange(1, 5)
+    assert float(turning.cos().mean()) > 0.9
+
+
 def test_the_nearest_code_is_looked_up():
     level = VectorQuantizer(16, 32, 8, by_direction=False)
     codes, vectors = (10 * noise(82 * 8).view(1, 82, 8)).split([32, 50], dim=1)
@@ -166,6 +193,10 @@ def test_frames_that_do_not_divide_are_refused():
         CodecConfig(hop=500)
     with pytest.raises(ConfigError, match="kernel must be odd, got 6"):
         CodecConfig(kernel=6)
+    with pytest.raises(ConfigError, match="phased must be at most 768, half of size"):
+        CodecConfig(phased=769)
+    with pytest.raises(ConfigError, match="phased_from below 12, the number of codebooks, got 24 and 12"):
+        CodecConfig(phased=24, phased_from=12)
 
 
 def test_code_vectors_are_those_that_are_looked_up(codec: SpectralCodec):
@@ -178,13 +209,14 @@ def test_the_default_grid_is_574_bits_a_second_for_a_codebook():
 
 
 def test_a_level_aligned_to_features_leaves_less_of_them():
-    fresh = tiny.codec(seed=3).quantizer
+    fresh = tiny.codec(seed=3).quantizer.requires_grad_(True)
     chance = torch.Generator().manual_seed(0)
     features = torch.randn(4, 50, 16, generator=chance) @ torch.randn(16, 16, generator=chance)
     depth = torch.full((4,), 6)
-    made = fresh(features, depth, memory=0.9, least=0.03, generator=chance)
+    with torch.no_grad():
+        made = fresh(features, depth, memory=0.9, least=0.03, generator=chance)
     left = [features - fresh.decode(made.codes[:, :n]) for n in range(1, 7)]
-    energy = [float(each.square().mean() / features.square().mean()) for each in left]
+    energy = [float((each.square().mean() / features.square().mean()).detach()) for each in left]
     assert energy == sorted(energy, reverse=True)
     assert energy[0] < 0.7
     assert energy[-1] < 0.2

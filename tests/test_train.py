@@ -21,8 +21,10 @@ from ostinato.lm import LMConfig, MaskedModel
 from ostinato.train.codec import CodecJob, CodecTraining, hushed
 from ostinato.train.lm import LMJob, LMTraining, answer_with, half_sums, optimizers, random_mask, shaped_mask
 from ostinato.train.loop import LoopConfig, rate, run
+from ostinato.train.losses import phase_loss
 from ostinato.train.runs import settings_of, start
 from ostinato.train.state import Average, read_state, write_state
+from ostinato.types import Grid
 from tests import tiny
 
 
@@ -139,18 +141,48 @@ def test_the_critics_join_when_they_are_due(music: Path):
     assert all(p.requires_grad for p in job.critics.parameters())
 
 
-def test_a_run_for_the_decoder_alone_leaves_tokens_and_codes(music: Path, frozen: Path, tmp_path: Path):
-    settings = codec_training(music, start=str(frozen), decoder_only=True)
-    start(tmp_path / "run", "codec", settings)
-    before, after = tiny.codec().half().state_dict(), SpectralCodec(tiny.CODEC).half()
+@pytest.mark.parametrize("keep", ["coarse", "tokens"])
+def test_a_run_leaves_what_it_is_told_to_keep(keep: str, music: Path, frozen: Path, tmp_path: Path):
+    start(tmp_path / "run", "codec", codec_training(music, start=str(frozen), keep=keep, rate=1e-2, least=0.9))
+    before, after = tiny.codec().half().float(), SpectralCodec(tiny.CODEC)
     restore(tmp_path / "run" / "best", after)
-    moved = {key.split(".")[0] for key, value in after.state_dict().items() if not torch.equal(value, before[key])}
-    assert moved == {"decoder", "head", "shape_out"}
+    signal = CodecJob(codec_training(music)).held_out
+    same = (before.encode(signal) == after.encode(signal)).all(-1).all(0)
+    assert bool(same[:4].all())
+    assert bool(same[4:].all()) == (keep == "tokens")
+    assert not torch.equal(before.decoder[0].weight, after.decoder[0].weight)
 
 
-def test_a_decoder_needs_something_to_decode(music: Path):
-    with pytest.raises(ConfigError, match="decoder_only needs a codec to start from; name one with --from"):
-        _ = codec_training(music, decoder_only=True)
+def test_what_is_kept_must_be_there(music: Path):
+    with pytest.raises(ConfigError, match="to keep tokens, a run needs a codec to start from; name one with --from"):
+        _ = codec_training(music, keep="tokens")
+
+
+def test_a_codec_that_knew_no_phases_learns_them_and_its_coarse_tokens_hold(music: Path, tmp_path: Path):
+    new = replace(tiny.CODEC, grid=Grid(codebooks=8, vocabulary=32))
+    old = replace(new, phased=0)
+    save(tmp_path / "old", old, tiny.codec(old))
+    job = CodecJob(codec_training(music, start=str(tmp_path / "old"), keep="coarse", model=new))
+    before, after = tiny.codec(old), job.averaged()
+    codes = before.encode(job.held_out)
+    assert torch.equal(after.encode(job.held_out)[:, :4], codes[:, :4])
+    for part in ("down.weight", "up.weight", "codebook"):
+        moved = [dict(c.named_parameters())[f"quantizer._levels.{n}.{part}"] for c, n in ((before, 4), (after, 6))]
+        assert torch.equal(*moved)
+    with pytest.raises(TrainingError, match="old has slow_out 16, and the run 8"):
+        _ = CodecJob(codec_training(music, start=str(tmp_path / "old"), model=replace(new, slow_out=8)))
+
+
+def test_phases_cost_what_they_are_off_where_they_are_told():
+    real = torch.randn(3, 5, 9, dtype=torch.complex64, generator=torch.Generator().manual_seed(0))
+    turned = torch.tensor([0, math.pi / 2, math.pi])[:, None, None]
+    for row in range(3):
+        cost = phase_loss(real, real.angle() + turned, 4, torch.arange(3) == row)
+        assert float(cost) == pytest.approx(row, abs=1e-5)
+    above = real.angle()
+    above[..., 5:] += 1
+    assert float(phase_loss(real, above, 4, torch.ones(3, dtype=torch.bool))) == pytest.approx(0, abs=1e-5)
+    assert float(phase_loss(real, above + 1, 4, torch.zeros(3, dtype=torch.bool))) == 0
 
 
 def test_what_the_ends_of_a_signal_reach_is_not_paid_for(music: Path):

@@ -22,6 +22,7 @@ CODEC = CodecConfig(
     fast_out=16,
     fast_out_blocks=1,
     window=16,
+    phased=4,
 )
 COARSE = LMConfig(codebooks=4, vocabulary=32, width=32, layers=2, heads=2)
 FINE = LMConfig(codebooks=6, given=4, vocabulary=32, width=32, layers=1, heads=2)

@@ -5,7 +5,6 @@ magnitudes and phases out, after Vocos (arXiv:2306.00814) and DAC (arXiv:2306.06
 what the channels of a stereo sound become is decided in `pipeline`.
 """
 
-import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
@@ -19,13 +18,11 @@ from .config import config, knob
 from .dsp import covered, spectrum, synthesis
 from .errors import AudioError, ConfigError
 from .nn.convnext import Merge, Split, Stage
-from .nn.critics import compress
+from .nn.describe import band_means, describe, log_magnitude, seen, turning
 from .nn.quantize import ResidualQuantizer
 from .types import Codes, CodesStream, Grid, Means, MeansStream, Signal, SignalStream
 from .windows import windows
 
-FLOOR = 1e-5
-SMOOTH, SPARSE = 33, 8
 FADE = 0.25  # of a silent frame, next to one that sounds
 AUDIBLE = 1e-3  # a frame whose peak is above can be heard
 
@@ -102,6 +99,8 @@ class CodecConfig:
     expansion: int = knob("widening inside a block", default=3, low=1)
     dim: int = knob("dimension of the code vectors", default=8, low=1)
     window: int = knob("frames coded at once", default=240, unit="frames", low=1)
+    phased: int = knob("lowest bins whose phases are coded; above, they are drawn", default=0, low=0)
+    phased_from: int = knob("lowest codebook that tells of phases; not the coarse model's", default=4, low=0)
 
     def __post_init__(self) -> None:
         if self.grid.hop % self.hop or self.size % (2 * self.hop):
@@ -114,6 +113,11 @@ class CodecConfig:
             )
         if self.kernel % 2 == 0:
             raise ConfigError(f"CodecConfig.kernel must be odd, got {self.kernel}")
+        if self.phased and not (self.phased <= self.size // 2 and self.phased_from < self.grid.codebooks):
+            raise ConfigError(
+                f"CodecConfig.phased must be at most {self.size // 2}, half of size, and phased_from below "
+                f"{self.grid.codebooks}, the number of codebooks, got {self.phased} and {self.phased_from}"
+            )
 
     @property
     def factor(self) -> int:
@@ -149,7 +153,7 @@ class SpectralCodec(nn.Module):
         self.register_buffer("bands", band_means(bins), persistent=False)
         self.shape_in = nn.Linear(c.factor * self.bands.shape[1], c.slow_in)
         self.encoder = nn.Sequential(
-            nn.Linear(bins - (-bins // SPARSE) + 1 + 2 * bins, c.fast_in),
+            nn.Linear(seen(bins), c.fast_in),
             nn.LayerNorm(c.fast_in),
             Stage(c.fast_in, c.fast_in_blocks, **shape),
             Merge(c.fast_in, c.slow_in, c.factor),
@@ -157,7 +161,7 @@ class SpectralCodec(nn.Module):
             nn.LayerNorm(c.slow_in),
             nn.Linear(c.slow_in, c.slow_in),
         )
-        self.quantizer = ResidualQuantizer(c.slow_in, c.grid.codebooks, c.grid.vocabulary, c.dim)
+        self.quantizer = ResidualQuantizer(c.slow_in, c.grid.codebooks, c.grid.vocabulary, c.dim, join=c.phased_from)
         self.decoder = nn.Sequential(
             nn.Linear(c.slow_in, c.slow_out),
             nn.LayerNorm(c.slow_out),
@@ -169,6 +173,10 @@ class SpectralCodec(nn.Module):
         self.head = nn.Linear(c.fast_out, 2 * bins)
         self.shape_out = Split(c.slow_in, bins, c.factor)
         _ = nn.init.constant_(self.shape_out.part.bias, -6.0)
+        if c.phased:
+            self.phase_in = nn.Linear(c.factor * 2 * c.phased, c.slow_in, bias=False)
+            self.phase_head = nn.Linear(c.fast_out, 2 * c.phased)
+            self.phase_out = Split(c.slow_in, 2 * c.phased, c.factor)
 
     @property
     def grid(self) -> Grid:
@@ -196,7 +204,7 @@ class SpectralCodec(nn.Module):
         """The tokens of a frame far inside digital silence; taken at the first coding: weights must stay then."""
         reach = self.config.context
         signal = self.head.weight.new_zeros(1, (2 * reach + 1) * self.grid.hop)
-        return self.quantizer.encode(self.analyse(signal))[0, :, reach]
+        return self._quantize(signal)[0, :, reach]
 
     @property
     def _margin(self) -> int:
@@ -208,15 +216,24 @@ class SpectralCodec(nn.Module):
         return spectrum(padded, self.config.size, self.config.hop)
 
     def analyse(self, signal: Signal) -> Float[Tensor, "batch frame channel"]:
-        """Features of a signal of whole frames, before quantisation."""
+        """Features of a signal of whole frames, before quantisation and without phases."""
         return self.features(self.spectra(signal))
 
     def features(self, spectra: Complex[Tensor, "batch fast bin"]) -> Float[Tensor, "batch frame channel"]:
-        """Features of spectra, before quantisation."""
+        """Features of spectra, before quantisation and without phases."""
         level = log_magnitude(spectra)
-        return self._shape(level) + self.encoder(describe(spectra, level))
+        return self.shape(level) + self.encoder(describe(spectra, level))
 
-    def _shape(self, level: Float[Tensor, "batch fast bin"]) -> Float[Tensor, "batch frame channel"]:
+    def phases(self, spectra: Complex[Tensor, "batch fast bin"]) -> Float[Tensor, "batch frame channel"] | None:
+        """What joins the features at codebook `phased_from`, if anything does."""
+        c = self.config
+        return self.phase_in(turning(spectra, c.phased, c.factor)) if c.phased else None
+
+    def _quantize(self, signal: Signal, refused: Bool[Tensor, "batch frame vocab"] | None = None) -> Codes:
+        spectra = self.spectra(signal)
+        return self.quantizer.encode(self.features(spectra), self.phases(spectra), refused=refused)
+
+    def shape(self, level: Float[Tensor, "batch fast bin"]) -> Float[Tensor, "batch frame channel"]:
         """The linear part of the features: log magnitudes in bands, projected."""
         bands = level @ self.bands
         return self.shape_in(bands.reshape(bands.shape[0], -1, self.config.factor * bands.shape[2]))
@@ -224,9 +241,19 @@ class SpectralCodec(nn.Module):
     def draw(
         self, features: Float[Tensor, "batch frame channel"]
     ) -> tuple[Float[Tensor, "batch fast bin"], Float[Tensor, "batch fast bin"]]:
-        """Log magnitudes (at most that of a full-scale tone) and angles (radians) of the spectra of features."""
-        level, angle = self.head(self.decoder(features)).float().chunk(2, dim=-1)
-        return (level + self.shape_out(features).float()).clamp(-18, 0), angle + self._advance(level.shape[1])
+        """Log magnitudes (at most that of a full-scale tone) and angles (radians) of the spectra of features.
+
+        Angles of the lowest bins are those of a sum: of a unit of what is drawn, and of what the codes tell, which is
+        longer the more they do. Tones that are told nothing of turn as those in the middle of their bins.
+        """
+        made, n = self.decoder(features), self.config.phased
+        level, angle = self.head(made).float().chunk(2, dim=-1)
+        angle = angle + self._advance(level.shape[1])
+        if n:
+            real, imaginary = (self.phase_head(made) + self.phase_out(features)).float().chunk(2, dim=-1)
+            first, drawn, rest = angle.split([1, n, angle.shape[-1] - n - 1], dim=-1)
+            angle = torch.cat([first, torch.atan2(drawn.sin() + imaginary, drawn.cos() + real), rest], dim=-1)
+        return (level + self.shape_out(features).float()).clamp(-18, 0), angle
 
     def _advance(self, frames: int) -> Float[Tensor, "fast bin"]:
         """How far a tone in the middle of each bin turns from the first frame to each, in radians.
@@ -236,31 +263,6 @@ class SpectralCodec(nn.Module):
         c, device = self.config, self.head.weight.device
         turns = torch.arange(c.size // 2 + 1, device=device) * torch.arange(frames, device=device)[:, None] * c.hop
         return (turns % c.size) * (2 * math.pi / c.size)
-
-    @torch.no_grad()
-    def align(self, signal: Signal) -> None:
-        """Start from the best linear codec for `signal`; done once, before training.
-
-        Features become the principal components of log magnitudes in bands, and magnitudes their regression on the
-        features; the networks add nothing at first and learn what is missing. From random weights they learn
-        loudness and tilt first, which drown all else.
-        """
-        level, c = log_magnitude(self.spectra(signal)), self.config
-        last = self.encoder[-1]
-        assert isinstance(last, nn.Linear)
-        for part in (last.weight, last.bias, self.head.weight[: c.size // 2 + 1], self.head.bias[: c.size // 2 + 1]):
-            _ = part.zero_()
-        bands = (level @ self.bands).reshape(-1, self.shape_in.in_features)
-        mean = bands.mean(0)
-        directions = torch.linalg.svd(bands - mean, full_matrices=False)[2][: c.slow_in]
-        _ = self.shape_in.weight.zero_()[: len(directions)].copy_(directions)
-        _ = self.shape_in.bias.copy_(-(self.shape_in.weight @ mean))
-        features = self._shape(level).flatten(0, 1)
-        levels = level.reshape(len(features), -1)
-        ridge = torch.eye(c.slow_in) * (1e-3 * len(features))
-        weights = torch.linalg.solve(features.T @ features + ridge, features.T @ (levels - levels.mean(0)))
-        _ = self.shape_out.part.weight.copy_(weights.T)
-        _ = self.shape_out.part.bias.copy_(levels.mean(0))
 
     def sound(self, level: Float[Tensor, "batch fast bin"], angle: Float[Tensor, "batch fast bin"]) -> Signal:
         """The signal of drawn spectra."""
@@ -274,7 +276,7 @@ class SpectralCodec(nn.Module):
         """The codes of a whole signal of whole frames. A frame that can be heard never has the token of silence."""
         heard = signal.unflatten(-1, (-1, self.grid.hop)).abs().amax(-1) > AUDIBLE
         silent = torch.arange(self.grid.vocabulary, device=signal.device) == self.silence[0]
-        return self.quantizer.encode(self.analyse(signal), heard[..., None] & silent)
+        return self._quantize(signal, heard[..., None] & silent)
 
     @torch.no_grad()
     def encode_blocks(self, blocks: SignalStream) -> CodesStream:
@@ -346,38 +348,3 @@ def gate(sounding: Bool[Tensor, "batch frame"], hop: int) -> Signal:
     loud = sounding.float()[..., None]
     before, after = nn.functional.pad(loud, (0, 0, 1, 1)).unfold(1, 3, 1)[..., ::2].unbind(-1)
     return torch.maximum(loud, torch.maximum(before * falling, after * falling.flip(0))).flatten(1)
-
-
-def log_magnitude(spectra: Complex[Tensor, "batch frame bin"]) -> Float[Tensor, "batch frame bin"]:
-    """Natural log of magnitudes, which count as 1e-5 at least."""
-    return spectra.abs().clamp_min(FLOOR).log()
-
-
-def envelope(level: Float[Tensor, "batch frame bin"]) -> Float[Tensor, "batch frame bin"]:
-    """Log magnitudes smoothed over 33 bins, about 950 Hz in the default codec."""
-    return nn.functional.avg_pool1d(nn.functional.pad(level, (SMOOTH // 2, SMOOTH // 2), mode="replicate"), SMOOTH, 1)
-
-
-def describe(
-    spectra: Complex[Tensor, "batch frame bin"], level: Float[Tensor, "batch frame bin"]
-) -> Float[Tensor, "batch frame input"]:
-    """What the encoder sees: fine structure, envelope and loudness apart, then real and imaginary parts.
-
-    Apart, because loudness would drown the rest: it moves all bins at once, and a network that is fed plain log
-    magnitudes learns loudness and tilt and stays there.
-    """
-    loudness = level.mean(-1, keepdim=True)
-    smooth = envelope(level - loudness)
-    fine = level - loudness - smooth
-    return torch.cat([fine, smooth[..., ::SPARSE], loudness / 6 + 1, compress(spectra) / 2], dim=-1)
-
-
-def band_means(bins: int, steps: int = 48) -> Float[Tensor, "bin band"]:
-    """Columns that average bins into bands: single bins at first, from bin `steps` on a share of 1/`steps` wide."""
-    edges = [0]
-    while edges[-1] < bins:
-        edges.append(min(bins, edges[-1] + max(1, round(edges[-1] / steps))))
-    columns = torch.zeros(bins, len(edges) - 1, device="cpu")
-    for band, (low, high) in enumerate(itertools.pairwise(edges)):
-        columns[low:high, band] = 1 / (high - low)
-    return columns

@@ -98,10 +98,16 @@ class VectorQuantizer(nn.Module):
 
 
 class ResidualQuantizer(nn.Module):
-    """Levels of vector quantisers, each coding what the ones before left over."""
+    """Levels of vector quantisers, each coding what the ones before left over.
 
-    def __init__(self, channels: int, levels: int, vocabulary: int, dim: int, *, by_direction: bool = False) -> None:
+    Other features may join what is left at level `join`; the levels before it do not see them.
+    """
+
+    def __init__(
+        self, channels: int, levels: int, vocabulary: int, dim: int, *, by_direction: bool = False, join: int = 0
+    ) -> None:
         super().__init__()
+        self.join = join
         self._levels = nn.ModuleList(
             VectorQuantizer(channels, vocabulary, dim, by_direction=by_direction) for _ in range(levels)
         )
@@ -111,10 +117,18 @@ class ResidualQuantizer(nn.Module):
         """The quantisers, coarsest first."""
         return [level for level in self._levels if isinstance(level, VectorQuantizer)]
 
-    def encode(self, features: Features, refused: Bool[Tensor, "batch frame vocab"] | None = None) -> Codes:
+    def encode(
+        self,
+        features: Features,
+        joining: Features | None = None,
+        *,
+        refused: Bool[Tensor, "batch frame vocab"] | None = None,
+    ) -> Codes:
         """The codes of `features`, level by level; at the first level none that is `refused`."""
         left, found = features, []
-        for level in self.levels:
+        for number, level in enumerate(self.levels):
+            if joining is not None and number == self.join:
+                left = left + joining
             scores = level.scores(level.down(left))
             if refused is not None and not found:
                 scores = scores.masked_fill(refused, -torch.inf)
@@ -147,6 +161,7 @@ class ResidualQuantizer(nn.Module):
         self,
         features: Features,
         depth: Int[Tensor, " batch"],
+        joining: Features | None = None,
         *,
         memory: float,
         least: float,
@@ -154,18 +169,22 @@ class ResidualQuantizer(nn.Module):
     ) -> Quantized:
         """Quantise for training, item `i` by its first `depth[i]` levels, with straight-through gradients.
 
-        Codes used less than `least` of an even share over `memory` are moved onto this batch first. On the first
-        call every level takes its projections and codes from the batch.
+        Codes used less than `least` of an even share over `memory` are moved onto this batch first. On the first call
+        every level takes its projections and codes from the batch. Neither happens to levels that do not learn.
         """
         left, total, found = features, torch.zeros_like(features), []
         commitment = codebook = residual = features.new_zeros(())
         energy = features.detach().square().mean()
         for number, level in enumerate(self.levels):
             inside = (depth > number).to(features.dtype)[:, None, None]
-            if not level.usage.any():
+            if joining is not None and number == self.join:
+                left = left + joining
+            learns = level.codebook.requires_grad
+            if learns and not level.usage.any():
                 level.align(left)
             vectors = level.down(left)
-            _ = level.revive(vectors, least, generator)
+            if learns:
+                _ = level.revive(vectors, least, generator)
             index = level.nearest(vectors)
             level.track(index, memory)
             code = F.embedding(index, level.codebook)

@@ -1,16 +1,15 @@
 """Training the codec: multi-scale mel loss, commitment, spectral critics, and a guard against collapse."""
 
-import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Complex, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from ..checkpoint import save
-from ..codec import CodecConfig, SpectralCodec, envelope, log_magnitude
+from ..codec import CodecConfig, SpectralCodec
 from ..config import config, knob
 from ..data import Excerpts, draw, songs
 from ..dsp import log_mel
@@ -19,8 +18,10 @@ from ..metrics import MEL_SCALES, mel_distance, perplexity
 from ..nn.critics import Critics, critic_loss, maker_losses
 from ..nn.quantize import Features
 from ..types import Signal
+from .beginning import begin
 from .loop import LoopConfig, rate
-from .state import Average, load_optimizer, muon, optimizer_state, start_from
+from .losses import drawing_losses, phase_loss
+from .state import Average, load_optimizer, muon, optimizer_state
 
 ALIGN, DECAY = 64, 1e-3
 
@@ -49,6 +50,7 @@ class CodecTraining:
     drawn: float = knob("weight of the distance of log magnitudes, bin by bin", default=20.0, low=0)
     detail: float = knob("weight of the squared error of fine structure", default=20.0, low=0)
     turned: float = knob("weight of the distance of phase differences", default=5.0, low=0)
+    phase: float = knob("weight of the distance of phases that are coded", default=5.0, low=0)
     commitment: float = knob("weight of the encoder's distance to its codes", default=0.25, low=0)
     codebook: float = knob("weight of the codes' distance to the encoder", default=1.0, low=0)
     residual: float = knob("weight of the energy that the levels leave over", default=10.0, low=0)
@@ -63,40 +65,28 @@ class CodecTraining:
     critic_items: int = knob("excerpts of a step that the critics hear", default=6, low=1)
     please: float = knob("weight of pleasing the critics", default=1.0, low=0)
     match: float = knob("weight of matching what the critics see", default=2.0, low=0)
-    decoder_only: bool = knob("leave the encoder and the codebooks: tokens, and models over them, hold", default=False)
+    keep: str = knob(
+        "what stays as it was: with `coarse` the tokens of a coarse model, which it is for, with `tokens` all of them",
+        default="nothing",
+        choices=("nothing", "coarse", "tokens"),
+    )
     held_out: int = knob("held-out excerpts in a score", default=32, low=1)
 
     def __post_init__(self) -> None:
-        if self.decoder_only and not self.start:
-            raise ConfigError("decoder_only needs a codec to start from; name one with --from")
+        if self.keep != "nothing" and not self.start:
+            raise ConfigError(f"to keep {self.keep}, a run needs a codec to start from; name one with --from")
         if self.critic_items > self.batch:
             raise ConfigError(f"critic_items must be at most batch ({self.batch}), got {self.critic_items}")
 
 
-def drawing_losses(
-    real: Complex[Tensor, "batch fast bin"],
-    level: Float[Tensor, "batch fast bin"],
-    angle: Float[Tensor, "batch fast bin"],
-) -> tuple[Float[Tensor, ""], Float[Tensor, ""], Float[Tensor, ""]]:
-    """How far drawn spectra are from real ones, before they become sound: in log10 magnitude, in detail, in phase.
-
-    Magnitudes below 1e-5 count as 1e-5. Detail is what the error has beside its envelope, in square nats: its
-    gradient reaches partials while loudness is still wrong, which that of an absolute error does not. Of phases
-    only differences between neighbours in time and in frequency count, where there is energy: they make a tone
-    steady and an attack sharp; the phases themselves are free.
-
-    Source: the amplitude and anti-wrapping phase losses of APNet, arXiv:2305.07952, section II-C.
-    """
-    size = log_magnitude(real)
-    error = level - size
-    drawn = error.abs().mean() / math.log(10)
-    detail = (error - envelope(error)).square().mean()
-    turn = angle - real.angle()
-    weight = (0.3 * size).exp()
-    weight = weight / weight.mean()
-    time = (weight[:, 1:] * (1 - (turn[:, 1:] - turn[:, :-1]).cos())).mean()
-    pitch = (weight[..., 1:] * (1 - (turn[..., 1:] - turn[..., :-1]).cos())).mean()
-    return drawn, detail, time + pitch
+def kept(codec: SpectralCodec, what: str) -> list[torch.nn.Module]:
+    """The parts of a codec that a run leaves as they are."""
+    if what == "nothing":
+        return []
+    encoder = [codec.encoder, codec.shape_in]
+    if what == "tokens":
+        return [*encoder, codec.quantizer, *([codec.phase_in] if codec.config.phased else [])]
+    return [*encoder, *codec.quantizer.levels[: codec.config.phased_from]]
 
 
 def hushed(signal: Signal, share: float, chance: np.random.Generator) -> Signal:
@@ -135,9 +125,8 @@ class CodecJob:
             _ = torch.manual_seed(s.loop.seed)
             self.codec = SpectralCodec(s.model)
             self.critics = Critics(s.critics, s.critic_width)
-        if s.decoder_only:
-            for part in (self.codec.encoder, self.codec.shape_in, self.codec.quantizer):
-                _ = part.requires_grad_(False)
+        for part in kept(self.codec, s.keep):
+            _ = part.requires_grad_(False)
         self.matrices, self.rest = optimizers(self.codec, s)
         self.judge = torch.optim.AdamW(
             self.critics.parameters(), lr=s.rate, betas=(0.8, 0.99), weight_decay=DECAY, fused=True
@@ -148,8 +137,7 @@ class CodecJob:
         self.music = Excerpts(
             songs(Path(s.train), least=long_enough), samples, grid.sample_rate, s.loop.seed, gain=s.gain
         )
-        self.codec.align(self.music.batch(0, ALIGN))
-        start_from(s.start, self.codec, s.model)
+        begin(self.codec, s.start, self.music.batch(0, ALIGN))
         self.average = Average(self.codec, s.average)
         held = Excerpts(songs(Path(s.validation), least=long_enough), s.frames * hop, grid.sample_rate, seed=1)
         self.held_out = held.batch(0, s.held_out)
@@ -188,30 +176,40 @@ class CodecJob:
         depth[:shallow] = torch.from_numpy(chance.integers(1, levels + 1, shallow))
         spectra = self.codec.spectra(real)
         with torch.autocast(real.device.type, torch.bfloat16):
-            features = _middle(self.codec.features(spectra), s.around)
-        coded, figures, loss = self._quantize(features.float(), depth, chance)
+            features, phases = self.codec.features(spectra), self.codec.phases(spectra)
+        features = _middle(features, s.around).float()
+        phases = None if phases is None else _middle(phases, s.around).float()
+        coded, figures, loss = self._quantize(features, phases, depth, chance)
         with torch.autocast(real.device.type, torch.bfloat16):
             level, angle = self.codec.draw(coded)
         hop, fast = s.model.grid.hop, s.around * s.model.factor
         made = _middle(self.codec.sound(level, angle), s.around * hop)
         real = _middle(real, 2 * s.around * hop)
-        drawn, detail, turned = drawing_losses(_middle(spectra, 2 * fast), _middle(level, fast), _middle(angle, fast))
+        spectra, level, angle = _middle(spectra, 2 * fast), _middle(level, fast), _middle(angle, fast)
+        drawn, detail, turned = drawing_losses(spectra, level, angle)
+        phase = phase_loss(spectra, angle, s.model.phased, depth > s.model.phased_from)
         scales = [MEL_SCALES[i] for i in chance.choice(len(MEL_SCALES), s.scales, replace=False)]
         mel = torch.stack([self._mel(real, made, size, mels) for size, mels in scales]).mean()
         loss = loss + len(MEL_SCALES) * s.mel * mel + s.drawn * drawn + s.detail * detail + s.turned * turned
+        loss = loss + s.phase * phase
         figures |= {"mel": float(mel.detach()), "drawn": float(drawn.detach())}
         figures |= {"detail": float(detail.detach()), "turned": float(turned.detach())}
+        figures |= {"phase": float(phase.detach())}
         return made, figures, loss
 
     def _quantize(
-        self, features: Features, depth: Int[Tensor, " batch"], chance: np.random.Generator
+        self,
+        features: Features,
+        phases: Features | None,
+        depth: Int[Tensor, " batch"],
+        chance: np.random.Generator,
     ) -> tuple[Features, dict[str, float], Float[Tensor, ""]]:
         """The features that are left after coding, with what the quantiser has to pay."""
         s, quantizer = self.settings, self.codec.quantizer
-        if s.decoder_only:
-            return quantizer.decode(quantizer.encode(features), depth), {}, features.new_zeros(())
+        if s.keep == "tokens":
+            return quantizer.decode(quantizer.encode(features, phases), depth), {}, features.new_zeros(())
         generator = torch.Generator().manual_seed(int(chance.integers(1 << 62)))
-        quantized = quantizer(features, depth, memory=s.memory, least=s.least, generator=generator)
+        quantized = quantizer(features, depth, phases, memory=s.memory, least=s.least, generator=generator)
         loss = s.commitment * quantized.commitment + s.codebook * quantized.codebook + s.residual * quantized.residual
         figures = {"commitment": float(quantized.commitment.detach()), "residual": float(quantized.residual.detach())}
         usage = [level.usage / level.usage.sum() for level in quantizer.levels]
@@ -240,7 +238,7 @@ class CodecJob:
         return s.please * please + s.match * match
 
     def _guard(self, index: int, figures: dict[str, float]) -> None:
-        if index < self.settings.collapse_after or self.settings.decoder_only:
+        if index < self.settings.collapse_after or self.settings.keep == "tokens":
             return
         for number in range(min(4, self.settings.model.grid.codebooks)):
             got = figures[f"perplexity_{number}"]
@@ -260,6 +258,10 @@ class CodecJob:
             made = shown.decode(codes[:, :depth], self.held_out.shape[-1])
             distance = mel_distance(self.held_out, made, self.settings.model.grid.sample_rate)
             scores[f"held_out_mel_{depth}"] = float(distance.mean())
+        if shown.config.phased:
+            spectra, told = shown.spectra(self.held_out), torch.ones(len(codes), dtype=torch.bool)
+            _, angle = shown.draw(shown.quantizer.decode(codes))
+            scores["held_out_phase"] = float(phase_loss(spectra, angle, shown.config.phased, told))
         scores["score"] = scores[f"held_out_mel_{codes.shape[1]}"]
         for number, value in enumerate(perplexity(codes, self.settings.model.grid.vocabulary)):
             scores[f"held_out_perplexity_{number}"] = float(value)
