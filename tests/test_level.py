@@ -102,7 +102,7 @@ def test_peaks_come_down_and_what_is_far_from_them_stays(rate: int):
     audio, reach = bursts(rate), 4 * round(0.005 * rate) + 1
     wave = join(limited([audio])).wave
     assert wave.shape == audio.wave.shape
-    assert float(wave.abs().max()) <= PEAK + 1e-6
+    assert not (wave.abs() > PEAK).any()
     far = slice(reach, min(30_000 - reach, 40_000))
     torch.testing.assert_close(wave[..., far], audio.wave[..., far], rtol=1e-5, atol=0)
     ratio = wave / audio.wave
@@ -129,7 +129,7 @@ def test_a_circle_is_limited_the_same_wherever_it_was_cut_open():
     whole = limited_circle(audio)
     turned = limited_circle(Audio(audio.wave.roll(100, -1), 44100))
     torch.testing.assert_close(turned.wave, whole.wave.roll(100, -1))
-    assert float(whole.wave.abs().max()) <= PEAK + 1e-6
+    assert not (whole.wave.abs() > PEAK).any()
 
 
 @pytest.mark.parametrize("rate", [22050, 44100, 48000])

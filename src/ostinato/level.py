@@ -163,7 +163,7 @@ def _limit(wave: Float[Tensor, "channel sample"], reach: int) -> Float[Tensor, "
     lowest = 1 / F.max_pool1d(over[None, None], 2 * reach + 1, stride=1)
     smooth = torch.hann_window(2 * reach + 3, periodic=False)[1:-1].to(wave)
     gain = F.conv1d(lowest, (smooth / smooth.sum())[None, None])[0]
-    return inner * gain
+    return (inner * gain).clamp(-PEAK, PEAK)  # which the rounding of a sum could pass by a millionth
 
 
 def _weighting(samples: int, sample_rate: int) -> Complex[Tensor, " harmonic"]:
