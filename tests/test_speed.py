@@ -66,7 +66,8 @@ def test_a_model_is_measured_part_by_part(tiny_model: Path, precision: str):
     assert coarse.published is not None
     assert fine.published is not None
     assert coarse.ratio == pytest.approx(coarse.published / coarse.seconds)
-    assert steps.published == pytest.approx(2 * coarse.published + fine.published)
+    assert steps.published is not None
+    assert steps.published >= coarse.published + fine.published, "of which the fastest of three is told"
     assert parts["whole take"].seconds > steps.seconds
     assert parts["whole take"].published is None, "the default codec has no published way"
     assert (max(found.error.values()) < 1e-4) == (precision == "fp32")

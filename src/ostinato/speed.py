@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from .checkpoint import load_model, save
+from .checkpoint import load_model, read_codec_config, save
 from .codec import Codec
 from .errors import OstinatoError
 from .evaluate.estimates import Progress, quiet
@@ -154,7 +155,7 @@ def measure(
         precision: of its models.
         runtime: what computes what is in fp32.
         clock: what seconds are counted, of `CLOCKS`.
-        sections: what is measured, of `SECTIONS`.
+        sections: what is measured, of `SECTIONS`; of a take only with the codec also the published way as a whole.
         seconds: length of the sound.
         steps: passes of the coarse model in a take.
         finish: passes of the fine one.
@@ -167,20 +168,22 @@ def measure(
     load_seconds, pipeline = timed(lambda: load(model, precision=precision, runtime=runtime), now)
     load_mib = peak_mib()
     limit = matmul_speed(TYPES[precision])
-    take = codec = None
+    take = slow = codec = None
     passes: dict[str, Pass] = {}
     if "take" in sections:
-        watch("take", 0, 3)
+        watch("take", 0, 4)
         take = _take(pipeline, seconds, steps, finish, now)
     peak = peak_mib()
     if "codec" in sections:
-        watch("codec", 1, 3)
+        watch("codec", 1, 4)
         codec = _codec(pipeline.codec, seconds, now)
     if "passes" in sections:
-        watch("passes", 2, 3)
+        watch("passes", 2, 4)
         lengths = {"coarse": seconds, "fine": min(seconds, CHUNK)}
         passes = {name: _pass(name, pipeline, length, limit, now) for name, length in lengths.items()}
-    whole = _whole(take, codec, passes, math.ceil(seconds / CHUNK), steps, finish)
+    if take is not None:
+        watch("take, the published way", 3, 4)
+        slow = _published_steps(pipeline.folder, seconds, steps, finish, now)
     return Speed(
         model=pipeline.name,
         precision=precision,
@@ -191,30 +194,23 @@ def measure(
         load_seconds=load_seconds,
         load_mib=load_mib,
         peak_mib=peak,
-        parts=[*(codec or []), *(each.part for each in passes.values()), *whole],
+        parts=[
+            *(codec or []),
+            *(each.part for each in passes.values()),
+            *_whole(take, slow, codec, f"{steps} coarse and {finish} fine steps"),
+        ],
         agreement={name: each.agreement for name, each in passes.items()},
         error={name: each.error for name, each in passes.items()},
     )
 
 
-def _whole(
-    take: tuple[float, float] | None,
-    codec: list[Part] | None,
-    passes: dict[str, Pass],
-    chunks: int,
-    steps: int,
-    finish: int,
-) -> list[Part]:
-    """A take's steps and all of it; the published way is the sum of its parts, with fine passes in chunks of 3 s."""
+def _whole(take: tuple[float, float] | None, slow: float | None, codec: list[Part] | None, steps: str) -> list[Part]:
+    """A take's steps and all of it; the published way is its steps and the codec, and all else comes for nothing."""
     if take is None:
         return []
-    slow = whole = None
-    if passes:
-        fine = chunks * (passes["fine"].part.published or 0)
-        slow = steps * (passes["coarse"].part.published or 0) + finish * fine
-        if codec is not None and codec[0].published is not None:
-            whole = slow + sum(part.published or 0 for part in codec)
-    return [Part(f"{steps} coarse and {finish} fine steps", take[0], slow), Part("whole take", take[1], whole)]
+    around = [part.published for part in codec or [] if part.published is not None]
+    whole = slow + sum(around) if slow is not None and around else None
+    return [Part(steps, take[0], slow), Part("whole take", take[1], whole)]
 
 
 def timed(work: Callable[[], Result], now: Callable[[], float]) -> tuple[float, Result]:
@@ -251,6 +247,18 @@ def _take(pipeline: Pipeline, seconds: float, steps: int, finish: int, now: Call
     filled = now()
     _ = join(pipeline.sound(draft, lambda: [audio]))
     return filled - encoded, now() - began
+
+
+def _published_steps(folder: Path, seconds: float, steps: int, finish: int, now: Callable[[], float]) -> float:
+    """Seconds of a take's passes one after the other, done the published way: fine ones in chunks of 3 s."""
+    grid, chunks = read_codec_config(folder / PARTS[0]).grid, math.ceil(seconds / CHUNK)
+    total = 0.0
+    for name, length, count in (("coarse", seconds, steps), ("fine", min(seconds, CHUNK), finish * chunks)):
+        model = load_model(folder / name)
+        codes, mask = _question(model.config, grid.frames(length))
+        for _ in range(count):
+            total += timed(partial(published_pass, model, codes, mask), now)[0]
+    return total
 
 
 def _codec(codec: Codec, seconds: float, now: Callable[[], float]) -> list[Part]:

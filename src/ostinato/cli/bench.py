@@ -135,8 +135,8 @@ def seams(model: str, split_dir: str, loop: Path, keep: Sequence[str], seed: int
 def speed(model: str | None, sections: Sequence[str], as_json: bool, **how: Any) -> None:
     """Seconds and memory of each part of a take, beside the published way of working, all in one run.
 
-    The published way does the work that VampNet's code does, from the same weights, in fp32; its steps and its take
-    are sums of its passes. Random weights take 2.6 GB in the folder for temporary files while it runs.
+    The published way does the work that VampNet's code does, from the same weights, in fp32; its take is its passes,
+    one after the other, and its codec. Random weights take 2.6 GB in the folder for temporary files while it runs.
     """
     with progress() as watch, TemporaryDirectory() as folder:
         if model is None:
