@@ -305,6 +305,25 @@ def test_a_run_may_begin_with_the_weights_of_a_checkpoint(music: Path, frozen: P
     assert torch.equal(codec.codec.vectors(), tiny.codec().vectors())
 
 
+def test_what_a_model_knows_moves_up_with_the_codebooks(music: Path, frozen: Path, tmp_path: Path):
+    before = tiny.model(tiny.FINE)
+    before.enter.weight[:, -8:] = 0  # of the last codebook, which is dropped
+    save(tmp_path / "model", tiny.FINE, before)
+    settings = lm_training(music, frozen, tmp_path / "cache", model=tiny.FINE, start=str(tmp_path / "model"), moved=1)
+    after = LMJob(settings).model
+    codes = torch.randint(32, (1, 6, 9), generator=torch.Generator().manual_seed(0))
+    mask = (torch.arange(6) > 3)[None, :, None].expand_as(codes)
+    before.vectors.copy_(after.vectors)
+    assert torch.allclose(after(codes, mask)[:, 1], before(codes, mask)[:, 0], atol=1e-5)
+    other = torch.where(torch.arange(6)[:, None] == 4, 31 - codes, codes)
+    read = mask & (torch.arange(6) > 4)[:, None]
+    assert torch.equal(after(codes, read), after(other, read)), "new codebooks are not looked at yet"
+    with pytest.raises(ConfigError, match="moved must be below 2, the number of codebooks that are predicted"):
+        _ = replace(settings, moved=2)
+    with pytest.raises(ConfigError, match="only a run that begins with a checkpoint has any, got 1"):
+        _ = replace(settings, start="")
+
+
 def test_a_run_begins_with_nothing_but_its_like(music: Path, frozen: Path, tmp_path: Path):
     save(tmp_path / "wide", replace(tiny.COARSE, width=2 * tiny.COARSE.width), tiny.model())
     with pytest.raises(TrainingError, match=r"wide has width \d+, and the run \d+; start from one like it"):

@@ -30,6 +30,7 @@ class LMTraining:
     model: LMConfig = knob("the model", default=LMConfig())
     loop: LoopConfig = knob("how long", default=LoopConfig())
     start: str = knob("checkpoint whose weights a new run begins with; empty is none", default="")
+    moved: int = knob("codebooks that are new to what it begins with, below those that it predicted", default=0, low=0)
     codec: str = knob("checkpoint of the codec, which stays as it is", default="runs/codec/best")
     train: str = knob("folder of music to train on", default="music/train")
     validation: str = knob("folder of held-out music", default="music/val")
@@ -47,6 +48,11 @@ class LMTraining:
     def __post_init__(self) -> None:
         if self.frames < 2:
             raise ConfigError(f"LMTraining.frames must be at least 2, got {self.frames}")
+        if self.moved >= self.model.predicted or (self.moved and not self.start):
+            raise ConfigError(
+                f"LMTraining.moved must be below {self.model.predicted}, the number of codebooks that are predicted, "
+                f"and only a run that begins with a checkpoint has any, got {self.moved}"
+            )
 
 
 def ratio(chance: np.random.Generator) -> float:
@@ -98,6 +104,21 @@ def answer_with(vectors: Float[Tensor, "codebook vocab dim"], model: MaskedModel
     _ = model.classify.weight.mul_(0.1).add_(rows.flatten(0, 1))
 
 
+@torch.no_grad()
+def move_up(model: MaskedModel, by: int, answers: Float[Tensor, "answer width"]) -> None:
+    """What a model knows of each codebook that it predicts goes to the one `by` above; the lowest are new to it.
+
+    It does not look at those at first, and begins with `answers`, classifier rows as of a new model.
+    """
+    c = model.config
+    enter = model.enter.weight.unflatten(1, (c.codebooks, c.dim)).movedim(1, 0)[c.given :]
+    heads = [part.unflatten(0, (c.predicted, -1)) for part in (model.classify.weight, model.classify.bias)]
+    for known in (model.hidden[c.given :], enter, *heads):
+        _ = known[by:].copy_(known[:-by].clone())
+        _ = known[:by].zero_()
+    _ = heads[0][:by].copy_(answers.unflatten(0, (c.predicted, -1))[:by])
+
+
 def optimizers(model: MaskedModel, rate: float, decay: float) -> dict[str, torch.optim.Optimizer]:
     """Muon for the matrices inside the layers, AdamW for all else, at one rate.
 
@@ -135,7 +156,10 @@ class LMJob:
             self.model = MaskedModel(s.model)
         vectors = codec.vectors()[: s.model.codebooks]
         answer_with(vectors, self.model, s.loop.seed)
+        answers = self.model.classify.weight.detach().clone()
         start_from(s.start, self.model, s.model)
+        if s.moved:
+            move_up(self.model, s.moved, answers)
         _ = self.model.vectors.copy_(vectors)
         self.optimizers = optimizers(self.model, s.rate, s.decay)
         self.average = Average(self.model, s.average)
