@@ -160,7 +160,7 @@ def test_what_is_kept_must_be_there(music: Path):
 
 def test_a_codec_that_knew_no_phases_learns_them_and_its_coarse_tokens_hold(music: Path, tmp_path: Path):
     new = replace(tiny.CODEC, grid=Grid(codebooks=8, vocabulary=32))
-    old = replace(new, phased=0)
+    old = replace(new, phased=0, phased_from=0)
     save(tmp_path / "old", old, tiny.codec(old))
     job = CodecJob(codec_training(music, start=str(tmp_path / "old"), keep="coarse", model=new))
     before, after = tiny.codec(old), job.averaged()

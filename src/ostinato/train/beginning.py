@@ -25,12 +25,13 @@ def begin(codec: SpectralCodec, checkpoint: str, signal: Signal) -> None:
         What `start_from` raises.
     """
     c = codec.config
-    if not checkpoint:
+    found = read_config(Path(checkpoint), CodecConfig) if checkpoint else None
+    if found is None:
         align(codec, signal)
-    elif not c.phased or read_config(Path(checkpoint), CodecConfig).phased:
+    elif not c.phased or found.phased:
         start_from(checkpoint, codec, c)
     else:
-        old = SpectralCodec(replace(c, phased=0))
+        old = SpectralCodec(replace(c, phased=0, phased_from=found.phased_from))
         start_from(checkpoint, old, old.config)
         _begin_phases(codec, old, signal)
 
