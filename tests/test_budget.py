@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from ostinato.budget import Budget, remembered
-from ostinato.config import plain
+from ostinato.config import knobs, plain
 from ostinato.errors import ConfigError
-from ostinato.pipeline import COARSE, FINE, Pipeline, load
+from ostinato.pipeline import COARSE, Pipeline, load
 from ostinato.prompts import Prompt
 from ostinato.sampling import Confidence, Halton, Noise, One, Sampler, samplers
 from ostinato.types import Audio, Take
@@ -110,7 +110,7 @@ def test_a_take_is_there_at_the_deadline_and_uses_the_time(
     take = pipeline.vary(SOUND, SEVENTH, sampler=sampler, budget=Budget(seconds, clock=clock))
     took = clock() - start
     assert took <= seconds + 1e-6
-    assert took > seconds - 0.45
+    assert took > 0.9 * seconds - 0.45
     assert same(take, again(pipeline, take))
 
 
@@ -126,12 +126,13 @@ def test_coarse_and_fine_share_the_time_as_their_steps_tell(pipeline: Pipeline, 
 
 def test_the_first_pass_is_not_wasted(pipeline: Pipeline, clock: Clock):
     take = pipeline.vary(SOUND, SEVENTH, budget=Budget(3, clock=clock))
-    assert clock.passes == take.settings["coarse"]["steps"] + take.settings["fine"]["steps"]
+    assert clock.passes == take.settings["coarse"]["steps"] + 1
 
 
 def test_too_short_a_deadline_still_gives_a_take(pipeline: Pipeline, clock: Clock):
     take = pipeline.vary(SOUND, SEVENTH, budget=Budget(1e-6, clock=clock))
-    assert (take.settings["coarse"]["steps"], take.settings["fine"]["steps"]) == (1, 1)
+    assert take.settings["coarse"]["steps"] == 1
+    assert clock.passes == 2
 
 
 def test_a_machine_that_slows_down_is_cut_short(pipeline: Pipeline, clock: Clock):
@@ -171,10 +172,7 @@ def test_a_take_that_is_stopped_at_once_has_one_pass_of_each_model(pipeline: Pip
     budget.stop()
     take = pipeline.vary(SOUND, SEVENTH, budget=budget)
     assert clock.passes == 2
-    once: dict[str, Any] = {
-        name: dataclasses.replace(usual, steps=1) for name, usual in (("sampler", COARSE), ("finisher", FINE))
-    }
-    one = pipeline.vary(SOUND, SEVENTH, **once)
+    one = pipeline.vary(SOUND, SEVENTH, sampler=dataclasses.replace(COARSE, steps=1))
     assert torch.equal(take.codes, one.codes)
     assert take.settings["cut"] == 1
 
@@ -246,9 +244,9 @@ def test_limits_that_make_no_sense_are_refused(limits: dict[str, Any], message: 
 
 def test_every_sampler_can_be_cut(pipeline: Pipeline):
     quick = {"finisher": Confidence(steps=2)}
-    for name in samplers:
+    for name in set(samplers) - {"mean"}:
         usual: Any = samplers[name]()
-        how = dataclasses.replace(usual, steps=6) if name != "one" else usual
+        how = dataclasses.replace(usual, steps=6) if "steps" in knobs(type(usual)) else usual
         cut = pipeline.vary(SOUND, SEVENTH, sampler=how, budget=Budget(cut=3), **quick)
         whole = pipeline.vary(SOUND, SEVENTH, sampler=how, budget=Budget(cut=10_000), **quick)
         assert not torch.equal(cut.codes, whole.codes)

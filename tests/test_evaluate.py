@@ -19,6 +19,7 @@ from ostinato.evaluate.prediction import Stage, cosine_shares, frequency_bits, h
 from ostinato.evaluate.reconstruction import levels_of, tokens
 from ostinato.evaluate.variation import fill_by_chance, score_prompts
 from ostinato.metrics import delay, unigram, unigram_entropy
+from ostinato.nn.quantize import ResidualQuantizer
 from ostinato.prompts import Prompt
 from ostinato.types import Audio, Grid, Take
 
@@ -30,6 +31,7 @@ class Steps:
 
     grid = Grid(sample_rate=RATE, hop=4, codebooks=5, vocabulary=4)
     reach, period, draws_phases = 0, 1, False
+    quantizer = ResidualQuantizer(1, 5, 4, 1)
 
     def encode(self, signal: Tensor) -> Tensor:
         held = torch.nn.functional.pad(signal, (0, -signal.shape[-1] % 4))[:, ::4]

@@ -27,7 +27,7 @@ def _short_windows(monkeypatch: pytest.MonkeyPatch):
 
 def work(coarse: Sampler | None = None, seed: int = 0) -> list[Stage]:
     how = {"coarse": coarse or Confidence(steps=5), "fine": Confidence(steps=2)}
-    return stages(tiny.model(tiny.COARSE), tiny.model(tiny.FINE), how, seed)
+    return stages(tiny.codec().quantizer, tiny.model(tiny.COARSE), tiny.model(tiny.FINE), how, seed)
 
 
 def grid(grid_of: Callable[..., Grid], frames: int, share: float = 0.8) -> Grid:
@@ -75,7 +75,13 @@ def test_what_is_made_up_goes_on_from_window_to_window(circular: bool):
     codes = torch.full((1, 6, 150), 5)
     mask = torch.ones_like(codes, dtype=torch.bool)
     mask[..., :3] = False
-    parts = stages(Echo(tiny.COARSE), tiny.model(tiny.FINE), {"coarse": Confidence(), "fine": Confidence()}, 0)
+    parts = stages(
+        tiny.codec().quantizer,
+        Echo(tiny.COARSE),
+        tiny.model(tiny.FINE),
+        {"coarse": Confidence(), "fine": Confidence()},
+        0,
+    )
     filled = fill(parts[:1], codes.masked_fill(mask, 0), mask, circular=circular, batch=9)
     assert bool((filled[:, :4] == 5).all())
 

@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from ostinato.errors import ConfigError
 from ostinato.masks import drawing
-from ostinato.sampling import Confidence, Halton, Levels, Noise, One, Remask, Sampler, ranks, samplers
+from ostinato.nn.quantize import ResidualQuantizer
+from ostinato.sampling import Confidence, Halton, Levels, Mean, Noise, One, Remask, Sampler, ranks, samplers
 from ostinato.sampling.halton import halton_number
 from ostinato.sampling.passes import Canvas
 from ostinato.types import Mask, Predict
@@ -216,6 +218,136 @@ def test_a_token_that_goes_back_may_change(grid_of: GridOf, listener: Callable[.
 
 def test_every_sampler_takes_as_many_passes_as_it_says():
     codes, mask = blank(2, 3)
-    for name in samplers:
+    for name in set(samplers) - {"mean"}:
         sampler = samplers[name]()
         assert len(hidden_after(sampler, shrug, codes, mask, Noise([1]))) == sampler.passes(mask) == 6
+
+
+# Mean
+
+
+def quantizer() -> ResidualQuantizer:
+    """Six levels that fit each other: each looks at all features, and is finer than the one before."""
+    made = ResidualQuantizer(8, 6, 32, 8).requires_grad_(False)
+    chance = torch.Generator().manual_seed(0)
+    for number, level in enumerate(made.levels):
+        turn = torch.linalg.qr(torch.randn(8, 8, generator=chance)).Q
+        level.codebook.data = torch.randn(32, 8, generator=chance) * 0.7**number
+        level.up.weight.data, level.down.weight.data = turn, turn.T.contiguous()
+        level.up.bias.data = torch.randn(8, generator=chance)
+        level.down.bias.data = -turn.T @ level.up.bias
+    return made
+
+
+QUANTIZER = quantizer()
+
+
+@pytest.fixture
+def fine(grid_of: GridOf, listener: Callable[..., Predict]) -> tuple[Predict, Tensor, Tensor]:
+    """A model of the upper 4 of 6 codebooks, and two items that hide some of their cells."""
+    return listener(codebooks=4, vocab=32), *grid_of(batch=2, codebooks=4, frames=14, vocab=32)
+
+
+def coded(codes: Tensor, mask: Tensor, likely: Tensor) -> Tensor:
+    return QUANTIZER.coded_mean(codes, mask, likely, first=2)
+
+
+def upper(vectors: Tensor) -> Tensor:
+    """The features that vectors of the upper 4 codebooks sum up to."""
+    return sum(
+        (level.up(each) for level, each in zip(QUANTIZER.levels[2:], vectors.unbind(1), strict=True)), Tensor([0])
+    )
+
+
+def mean_of(predict: Predict, codes: Tensor, mask: Tensor, temperature: float) -> Tensor:
+    """The features that the upper 4 codebooks sum up to on average."""
+    books = torch.stack([level.codebook for level in QUANTIZER.levels[2:]])
+    vectors = books[torch.arange(4)[:, None], codes]
+    vectors[mask] = torch.einsum(
+        "nv,nvd->nd", (predict(codes, mask) / temperature).softmax(-1), books[mask.nonzero()[:, 1]]
+    )
+    return upper(vectors)
+
+
+def features(codes: Tensor) -> Tensor:
+    return upper(torch.stack([level.codebook[codes[:, n]] for n, level in enumerate(QUANTIZER.levels[2:])], 1))
+
+
+@pytest.mark.parametrize("sampler", [Mean(), Mean(draw=0.0), Mean(temperature=0.0), Mean(draw=1.0)])
+def test_the_mean_fills_all_hidden_cells_in_one_pass(sampler: Mean, fine: tuple[Predict, Tensor, Tensor]):
+    predict, codes, mask = fine
+    seen: list[Mask] = []
+    filled = sampler(predict, codes, mask, Noise([1, 2]), lambda step, now, hidden: seen.append(hidden), coded=coded)
+    assert [bool(hidden.any()) for hidden in seen] == [False]
+    assert torch.equal(filled[~mask], codes[~mask])
+    assert not torch.equal(filled[mask], codes[mask])
+    other = torch.where(mask, (codes + 5) % 32, codes)
+    assert torch.equal(sampler(predict, other, mask, Noise([1, 2]), coded=coded), filled)
+    assert torch.equal(sampler(predict, codes[1:], mask[1:], Noise([2]), coded=coded), filled[1:])
+    asked = sampler(lambda c, m: predict(c, m) + 3, codes, mask, Noise([1, 2]), coded=coded)
+    assert torch.equal(asked, filled)
+
+
+@pytest.mark.parametrize("turn", [1, 5, -3])
+def test_the_mean_of_a_loop_turns_with_it(fine: tuple[Predict, Tensor, Tensor], turn: int):
+    predict, codes, mask = fine
+    take = Mean()(predict, codes, mask, Noise([1, 2], period=14), coded=coded)
+    turned = Mean()(predict, codes.roll(turn, -1), mask.roll(turn, -1), Noise([1, 2], -turn, period=14), coded=coded)
+    assert torch.equal(turned, take.roll(turn, -1))
+
+
+def test_another_seed_is_another_draw_and_the_mean_itself_has_no_chance(fine: tuple[Predict, Tensor, Tensor]):
+    predict, codes, mask = fine
+    for draw, alike in ((0.6, False), (0.0, True)):
+        one, other = (Mean(draw=draw)(predict, codes, mask, Noise(seeds), coded=coded) for seeds in ([1, 2], [8, 2]))
+        assert torch.equal(one[0], other[0]) == alike
+        assert torch.equal(one[1], other[1])
+
+
+def test_the_mean_has_nothing_to_do_where_nothing_is_hidden(fine: tuple[Predict, Tensor, Tensor]):
+    _, codes, mask = fine
+    nothing = torch.zeros_like(mask)
+    assert Mean().passes(nothing) == 0
+    assert torch.equal(Mean()(lambda *_: pytest.fail("asked"), codes, nothing, Noise([1, 2]), coded=coded), codes)
+
+
+@pytest.mark.parametrize("temperature", [0.3, 1.0])
+def test_the_codes_of_a_mean_are_nearer_to_it_than_the_likeliest_ones_or_any_drawn(
+    fine: tuple[Predict, Tensor, Tensor], temperature: float
+):
+    _, codes, mask = fine
+    logits = 0.3 * torch.randn(int(mask.sum()), 32, generator=torch.Generator().manual_seed(3))
+
+    def predict(codes: Tensor, mask: Tensor) -> Tensor:
+        return logits
+
+    mean = mean_of(predict, codes, mask, temperature)
+
+    def away(filled: Tensor) -> float:
+        return float((features(filled) - mean).square().mean())
+
+    shares = [1.0, 0.6, 0.3, 0.0]
+    found = [
+        away(Mean(temperature=temperature, draw=draw)(predict, codes, mask, Noise([1, 2]), coded=coded))
+        for draw in shares
+    ]
+    assert found == sorted(found, reverse=True)
+    for warmth in (0.0, temperature):
+        drawn = Confidence(steps=1, temperature=warmth)(predict, codes, mask, Noise([1, 2]))
+        assert found[-1] < 0.75 * away(drawn)
+
+
+def test_a_lone_hidden_codebook_gets_the_code_nearest_to_its_own_mean(fine: tuple[Predict, Tensor, Tensor]):
+    predict, codes, mask = fine
+    mask = torch.zeros_like(mask)
+    mask[:, 3] = True
+    filled = Mean(temperature=1.0, draw=0.0)(predict, codes, mask, Noise([1, 2]), coded=coded)
+    level = QUANTIZER.levels[5]
+    mean = predict(codes, mask).softmax(-1) @ level.codebook
+    assert torch.equal(filled[:, 3], level.nearest(mean.unflatten(0, (2, 14))))
+
+
+def test_without_a_codec_there_is_no_mean(fine: tuple[Predict, Tensor, Tensor]):
+    predict, codes, mask = fine
+    with pytest.raises(ConfigError, match="the sampler 'mean' needs the codec"):
+        _ = Mean()(predict, codes, mask, Noise([1, 2]))

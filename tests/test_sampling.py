@@ -480,6 +480,6 @@ def test_whatever_is_hidden_is_filled_with_tokens(seed: int, steps: int, frames:
 
 
 def test_samplers_are_registered():
-    assert list(samplers) == ["confidence", "halton", "levels", "one", "remask"]
+    assert list(samplers) == ["confidence", "halton", "levels", "mean", "one", "remask"]
     assert samplers["confidence"] is Confidence
     assert all(isinstance(samplers[name](), Sampler) for name in samplers)

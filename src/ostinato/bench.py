@@ -140,7 +140,7 @@ class Course:
         rows = []
         for here in self._batches():
             seed = derive(self.setting.seed, here.start)
-            work = stages(self.pipeline.coarse, self.pipeline.fine, how, seed)
+            work = stages(self.pipeline.codec.quantizer, self.pipeline.coarse, self.pipeline.fine, how, seed)
             rows.append(fill(work, self.codes[here], self.mask[here]))
         seconds = (time.perf_counter() - began) / len(self.codes)
         filled = torch.cat(rows)

@@ -13,7 +13,7 @@ from .errors import ConfigError
 from .sampling import Confidence, Sampler
 from .types import Codes, HiddenLogits, Mask, Predict
 
-EVEN = 0.9  # of the time is planned where a later stage can take up the rest; no machine runs evenly
+EVEN = 0.9  # of the time is planned where another stage follows; no machine runs evenly
 
 
 class Budget:
@@ -76,7 +76,14 @@ class Budget:
             self._until -= seconds
 
     def plan(
-        self, stage: str, sampler: Sampler, once: Callable[[Sampler], object], *, stretches: int, later: float = 0.0
+        self,
+        stage: str,
+        sampler: Sampler,
+        once: Callable[[Sampler], object],
+        *,
+        stretches: int,
+        least: float = 0.0,
+        later: float = 0.0,
     ) -> Sampler:
         """The sampler with as many steps as fit, which `chosen` then holds too.
 
@@ -85,7 +92,8 @@ class Budget:
             sampler: its steps are replaced if there is a deadline, and if it has any.
             once: fills one stretch with the sampler that it is given; timed with a sampler of one step.
             stretches: how many there are to fill.
-            later: seconds that later stages shall have for each second of this one.
+            least: seconds that later stages need at the least for each second of one step of this one.
+            later: seconds that they shall have for each second of all steps of this one.
         """
         if self.timed and stretches:
             limits = knobs(type(sampler)).get("steps")
@@ -94,7 +102,9 @@ class Budget:
             _ = once(Confidence(steps=1) if limits is None else dataclasses.replace(settings, steps=1))
             self._cost = self.clock() - began
             if limits is not None:
-                fits = self.left * (EVEN if later else 1) / max(self._cost * stretches * (1 + later), 1e-9)
+                step = max(self._cost * stretches, 1e-9)
+                fits = self.left * (EVEN if least or later else 1) / step
+                fits = fits / (1 + later) if later else fits - least
                 most = settings.steps if self.capped else limits.high or fits
                 sampler = dataclasses.replace(settings, steps=int(max(1, min(fits, most))))
         self.chosen[stage] = sampler

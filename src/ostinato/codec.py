@@ -31,6 +31,8 @@ AUDIBLE = 1e-3  # a frame whose peak is above can be heard
 class Codec(Protocol):
     """Turns signals into codes and back; codes do not depend on how a long signal was cut."""
 
+    quantizer: ResidualQuantizer
+
     @property
     def grid(self) -> Grid: ...
 

@@ -11,6 +11,7 @@ from .budget import Budget, remembered
 from .errors import ConfigError
 from .lm import MaskedModel
 from .nn.attend import Bias
+from .nn.quantize import ResidualQuantizer
 from .plan import Windows, batches
 from .sampling import Noise, Sampler, derive
 from .types import Codes, HiddenLogits, Hurry, Mask, Predict, Watch
@@ -26,7 +27,7 @@ class Stage:
     """Part of the way from hidden cells to filled ones: codebooks `part`, by one model, with one sampler.
 
     `least` and `later` are what other stages need after each pass of this one, measured in such passes over as many
-    frames: at the least, and by the steps they were given.
+    frames: at the least, and by the steps they were given, if they have any.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Stage:
     sampler: Sampler
     part: slice
     seed: int
+    quantizer: ResidualQuantizer
     least: float = 0.0
     later: float = 0.0
 
@@ -46,6 +48,12 @@ class Stage:
 
         return predict
 
+    def coded_mean(self, codes: Codes, mask: Mask, likely: HiddenLogits) -> Codes:
+        """What the codec makes of what hidden cells are on average."""
+        there = self.quantizer.levels[0].codebook.device
+        coded = self.quantizer.coded_mean(codes.to(there), mask.to(there), likely.to(there), self.part.start)
+        return coded.to(codes)
+
 
 def windows_of(model: MaskedModel, frames: int, *, circular: bool = False) -> Windows:
     """The windows in which a model sees a grid: a fine one, which is given the coarse codebooks, needs less around."""
@@ -53,14 +61,16 @@ def windows_of(model: MaskedModel, frames: int, *, circular: bool = False) -> Wi
     return Windows(frames, span, overlap, circular=circular)
 
 
-def stages(coarse: MaskedModel, fine: MaskedModel, how: dict[str, Sampler], seed: int) -> list[Stage]:
+def stages(
+    quantizer: ResidualQuantizer, coarse: MaskedModel, fine: MaskedModel, how: dict[str, Sampler], seed: int
+) -> list[Stage]:
     """The coarse codebooks first, then the fine ones given those; `how` has a sampler for each, by name."""
     given, last = fine.config.given, fine.config.codebooks
     pass_of_fine = sum(p.numel() for p in fine.parameters()) / sum(p.numel() for p in coarse.parameters())
-    later = pass_of_fine * getattr(how["fine"], "steps", 1) / getattr(how["coarse"], "steps", 1)
+    later = pass_of_fine * getattr(how["fine"], "steps", 0) / getattr(how["coarse"], "steps", 1)
     return [
-        Stage("coarse", coarse, how["coarse"], slice(0, given), derive(seed, 0), pass_of_fine, later),
-        Stage("fine", fine, how["fine"], slice(given, last), derive(seed, 1)),
+        Stage("coarse", coarse, how["coarse"], slice(0, given), derive(seed, 0), quantizer, pass_of_fine, later),
+        Stage("fine", fine, how["fine"], slice(given, last), derive(seed, 1), quantizer),
     ]
 
 
@@ -121,7 +131,12 @@ def _fill_stage(
     if jobs and budget.timed:
         jobs[0].ask = remembered(jobs[0].ask)
     sampler = budget.plan(
-        stage.name, stage.sampler, jobs[0].run if jobs else _nothing, stretches=len(jobs), later=stage.later
+        stage.name,
+        stage.sampler,
+        jobs[0].run if jobs else _nothing,
+        stretches=len(jobs),
+        least=stage.least,
+        later=stage.later,
     )
     done, total = 0, sum(sampler.passes(job.hidden()) for job in jobs)
 
@@ -179,7 +194,8 @@ class _Job:
         return torch.cat([self._mask[:, self._stage.part, places] for places in self._places])
 
     def run(self, sampler: Sampler, watch: Watch | None = None, hurry: Hurry | None = None) -> Codes:
-        return sampler(self.ask, self._codes_at(self._stage.part), self.hidden(), self._noise, watch, hurry)
+        codes, coded = self._codes_at(self._stage.part), self._stage.coded_mean
+        return sampler(self.ask, codes, self.hidden(), self._noise, watch, hurry, coded)
 
     def keep(self, rows: Codes) -> None:
         """Write the filled rows into the grid; none of their cells is hidden from now on."""

@@ -76,7 +76,7 @@ def filled(
             codes, mask = torch.cat([codes, more[0]], -1), torch.cat([mask, more[1]], -1)
         here = slice(start - at, start - at + cut.length)
         if bool(mask[..., here].any()):
-            work = stages(pipeline.coarse, pipeline.fine, how, derive(seed, start))
+            work = stages(pipeline.codec.quantizer, pipeline.coarse, pipeline.fine, how, derive(seed, start))
             codes[..., here] = fill(work, codes[..., here], mask[..., here])
             mask[..., here] = False
         yield codes[..., : after - at]

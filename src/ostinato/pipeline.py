@@ -32,7 +32,7 @@ from .models import PARTS, check_fit, fingerprint, folder_of
 from .prompts import Prompt
 from .resampling import join, resampled, samples_at
 from .runtime import check_runtime, hand_over
-from .sampling import Confidence, Sampler, samplers
+from .sampling import Confidence, Mean, Sampler, samplers
 from .splice import Voice, spliced
 from .stereo import lean_of, placed, turned, turned_circle
 from .surprise import by_frame
@@ -44,7 +44,7 @@ LONGEST_CIRCLE = 600
 HELD = 60.0  # seconds of a take that are held in memory rather than made twice, first to hear how loud it is
 # chosen by `bench steps` on validation music: docs/steps.md
 COARSE = Confidence(temperature=0.85)
-FINE = Confidence(steps=2, temperature=0.7)
+FINE = Mean()
 
 
 @dataclass(frozen=True)
@@ -285,7 +285,7 @@ class Pipeline:
             spent.reserve(self._seconds_to_decode(codes, spent.clock))
         ways = {"circular": origin.circular, "turned": turned, "batch": batch, "budget": spent, "watch": watch}
         for each in range(feedback):
-            codes = fill(stages(self.coarse, self.fine, how, seed + each), codes, mask, **ways)
+            codes = fill(stages(self.codec.quantizer, self.coarse, self.fine, how, seed + each), codes, mask, **ways)
         settings = {
             "prompt": prompt.plain(),
             "redraw": redraw,

@@ -71,6 +71,9 @@ class _Passes:
     seconds: float = 0.0
     gflop: float = 0.0
 
+    def named(self, model: str) -> str:
+        return f"{model}, {self.count} {'pass' if self.count == 1 else 'passes'}"
+
 
 def measure_take(
     model: str | Path,
@@ -128,9 +131,9 @@ def _shares(pipeline: Pipeline, audio: Audio, prompt: Prompt, sampler: Sampler, 
     halfway = ends.get("coarse", encoded)
     return [
         Share("encode", encoded - began),
-        Share(f"coarse model, {coarse.count} passes", coarse.seconds, coarse.gflop),
+        Share(coarse.named("coarse model"), coarse.seconds, coarse.gflop),
         Share("coarse sampling", halfway - encoded - coarse.seconds),
-        Share(f"fine model, {fine.count} passes", fine.seconds, fine.gflop),
+        Share(fine.named("fine model"), fine.seconds, fine.gflop),
         Share("fine sampling", drafted - halfway - fine.seconds),
         Share("decode and join", done - drafted),
     ]

@@ -28,6 +28,8 @@ HiddenLogits: TypeAlias = Float[Tensor, "hidden vocab"]
 Predict: TypeAlias = Callable[[Codes, Mask], HiddenLogits]
 Watch: TypeAlias = Callable[[int, Codes, Mask], None]
 Hurry: TypeAlias = Callable[[], bool]
+CodedMean: TypeAlias = Callable[[Codes, Mask, HiddenLogits], Codes]
+"""Given how likely each code is in the hidden cells: `codes` with those that together come near to the mean."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from ..errors import CheckpointError, OstinatoError
 from ..hints import describe, load_hint
 from ..hints import hints as known_hints
 from ..models import facts, fingerprint, folder_of, installed, shipped
-from ..pipeline import COARSE, FINE
+from ..pipeline import COARSE
 from ..prompts import Prompt, preset_help
 from ..prompts import presets as known_presets
 from ..registry import Registry
@@ -240,7 +240,7 @@ def _coarse_flags(sampler: Sampler) -> list[str]:
 
 
 def _fine_text(sampler: Sampler) -> str:
-    return unparse(sampler) if type(sampler) is type(FINE) else unparse_named(known_samplers, sampler)
+    return unparse(sampler) if type(sampler) is type(COARSE) else unparse_named(known_samplers, sampler)
 
 
 def _notes(path: Path, take: dict[str, Any]) -> list[str]:

@@ -236,7 +236,7 @@ def coarse_of(flags: dict[str, Any]) -> Sampler:
 
 
 def fine_of(text: str | None) -> Sampler:
-    """The sampler that `--fine` means: by name, or settings alone for one of the usual kind.
+    """The sampler that `--fine` means: by name, or settings alone for one of the kind usual for the coarse ones.
 
     Raises:
         ConfigError: no such sampler or knob, or a value does not fit.
@@ -244,7 +244,7 @@ def fine_of(text: str | None) -> Sampler:
     if text is None:
         return FINE
     settings_alone = "=" in text.partition(":")[0] or not text
-    return parse(type(FINE), text) if settings_alone else parse_named(samplers, text)
+    return parse(type(COARSE), text) if settings_alone else parse_named(samplers, text)
 
 
 def how_of(flags: dict[str, Any]) -> dict[str, Any]:

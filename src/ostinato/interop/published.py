@@ -21,7 +21,7 @@ from torch import Tensor
 from ..chance import Noise, derive
 from ..config import config, knob
 from ..lm import MaskedModel
-from ..types import Codes, Grid, Hurry, Mask, Predict, Watch
+from ..types import CodedMean, Codes, Grid, Hurry, Mask, Predict, Watch
 from .published_masks import frames
 
 Tokens: TypeAlias = Int[Tensor, "batch codebook frame"]
@@ -62,6 +62,7 @@ class Published:
         noise: Noise,
         watch: Watch | None = None,
         hurry: Hurry | None = None,
+        coded: CodedMean | None = None,
     ) -> Codes:
         """Codes with every hidden cell filled; all rows share one generator, seeded by the first row's noise."""
         hidden_id = -1

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from ..types import Codes, Means
+from ..types import Codes, HiddenLogits, Mask, Means
 
 Features = Float[Tensor, "batch frame channel"]
 Vectors = Float[Tensor, "batch frame dim"]
@@ -145,6 +145,28 @@ class ResidualQuantizer(nn.Module):
             total = total + (value if depth is None else value * (depth > number)[:, None, None])
         assert isinstance(total, Tensor)
         return total
+
+    def coded_mean(self, codes: Codes, mask: Mask, likely: HiddenLogits, first: int = 0) -> Codes:
+        """Codes whose hidden cells together come near to what they are on average; the others stay as they are.
+
+        Args:
+            codes: those of the levels from `first` on.
+            mask: True where they are hidden.
+            likely: how likely each code is in each hidden cell, in the order of `codes[mask]`.
+            first: the level of the first row of `codes`.
+        """
+        levels, book = self.levels[first : first + codes.shape[1]], mask.nonzero()[:, 1]
+        rows = list(zip(levels, codes.unbind(1), mask.unbind(1), strict=True))
+        left: Tensor | float = 0.0
+        for number, (level, index, hidden) in enumerate(rows):
+            vectors = F.embedding(index, level.codebook)
+            vectors[hidden] = likely[book == number] @ level.codebook
+            left = left + level.up(vectors)
+        found = []
+        for level, index, hidden in rows:
+            found.append(torch.where(hidden, level.nearest(level.down(left)), index))
+            left = left - level.value(found[-1])
+        return torch.stack(found, dim=1)
 
     def blend(self, means: Means) -> Features:
         """The features of code vectors that may lie between codes.

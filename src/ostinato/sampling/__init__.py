@@ -5,6 +5,7 @@ from .confidence import Confidence
 from .filters import top_p, typical
 from .halton import Halton
 from .levels import Levels
+from .mean import Mean
 from .one import One
 from .plug import Sampler, samplers
 from .remask import Remask
@@ -14,6 +15,7 @@ __all__ = [
     "Confidence",
     "Halton",
     "Levels",
+    "Mean",
     "Noise",
     "One",
     "Remask",

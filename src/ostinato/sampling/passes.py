@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..chance import Noise
 from ..config import config, knob
-from ..types import Codes, HiddenLogits, Hurry, Mask, Predict, Watch
+from ..types import CodedMean, Codes, HiddenLogits, Hurry, Mask, Predict, Watch
 from .filters import top_p, typical
 from .steps import cosine_left, drawn, reveal
 
@@ -70,6 +70,7 @@ class Passes:
         noise: Noise,
         watch: Watch | None = None,
         hurry: Hurry | None = None,
+        coded: CodedMean | None = None,
     ) -> Codes:
         """Codes with every hidden cell filled.
 

@@ -4,7 +4,7 @@ from typing import Protocol, runtime_checkable
 
 from ..chance import Noise
 from ..registry import Registry
-from ..types import Codes, Hurry, Mask, Predict, Watch
+from ..types import CodedMean, Codes, Hurry, Mask, Predict, Watch
 
 
 @runtime_checkable
@@ -13,7 +13,8 @@ class Sampler(Protocol):
 
     `predict` gives the logits of each hidden cell, in the order of `codes[mask]`. `watch` is called after each pass;
     what it raises ends the work and reaches the caller, which is how to cancel. `hurry` is asked after each pass of the
-    model that would leave cells hidden: where it says True, that pass fills them all.
+    model that would leave cells hidden: where it says True, that pass fills them all. `coded` is how the codec codes
+    what hidden cells are on average, where there is one.
     """
 
     def passes(self, mask: Mask) -> int:
@@ -28,6 +29,7 @@ class Sampler(Protocol):
         noise: Noise,
         watch: Watch | None = None,
         hurry: Hurry | None = None,
+        coded: CodedMean | None = None,
     ) -> Codes: ...
 
 
