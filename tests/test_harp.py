@@ -16,6 +16,7 @@ import pytest
 from ostinato.config import plain
 from ostinato.pipeline import COARSE, FINE
 from ostinato.prompts import Prompt, preset
+from ostinato.sampling import samplers
 from ostinato.serve.harp import client_of
 from ostinato.takes import read_draft
 from tests import sounds
@@ -114,7 +115,7 @@ def test_a_take_of_what_harp_shows_at_first_is_one_of_the_usual_settings(server:
     draft = read_draft(take)
     assert draft is not None
     for stage, usual in (("coarse", COARSE), ("fine", FINE)):
-        assert draft.settings[stage] == {"name": "confidence", **plain(usual)}
+        assert draft.settings[stage] == {"name": samplers.name(type(usual)), **plain(usual)}
     assert Prompt.load(draft.settings["prompt"]) == preset("medium variation")
 
 
