@@ -1,12 +1,13 @@
 """Mean: codes that come near to what the model expects to hear, with a part of a draw in it."""
 
 import torch
-import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
 
 from ..chance import Noise
 from ..config import config, knob
 from ..errors import ConfigError
-from ..types import CodedMean, Codes, Hurry, Mask, Predict, Watch
+from ..types import CodedMean, Codes, HiddenLogits, Hurry, Mask, Predict, Watch
 from .passes import ROWS
 from .plug import samplers
 from .steps import COLDEST, drawn
@@ -49,11 +50,14 @@ class Mean:
             raise ConfigError("the sampler 'mean' needs the codec of the tokens; where there is none, draw them")
         if not self.passes(mask):
             return codes
-        logits = predict(codes, mask).float()
-        each = zip(logits.split(ROWS), noise.guess(0, mask).split(ROWS), strict=True)
-        guess = torch.cat([drawn(rows, self.temperature, chance) for rows, chance in each])
-        likely = (logits / max(self.temperature, COLDEST)).softmax(-1)
-        filled = coded(codes, mask, likely.lerp(F.one_hot(guess, logits.shape[-1]).to(likely), self.draw))
+        each = zip(predict(codes, mask).split(ROWS), noise.guess(0, mask).split(ROWS), strict=True)
+        filled = coded(codes, mask, torch.cat([self._likely(rows.float(), chance) for rows, chance in each]))
         if watch is not None:
             watch(0, filled, torch.zeros_like(mask))
         return filled
+
+    def _likely(self, logits: Float[Tensor, "cell vocab"], noise: Float[Tensor, " cell"]) -> HiddenLogits:
+        """How likely each token is, with what is drawn likelier than it is."""
+        guess = drawn(logits, self.temperature, noise)[:, None]
+        likely = (logits / max(self.temperature, COLDEST)).softmax(-1) * (1 - self.draw)
+        return likely.scatter_add_(1, guess, likely.new_full(guess.shape, self.draw))
