@@ -96,6 +96,13 @@ class VectorQuantizer(nn.Module):
         self.usage[dead] = 1.0
         return len(dead)
 
+    @torch.no_grad()
+    def settle(self, left: Features, least: float, generator: torch.Generator) -> None:
+        """Take projections and codes from `left`, before any code is used; later move those used less than `least`."""
+        if not self.usage.any():
+            self.align(left)
+        _ = self.revive(self.down(left), least, generator)
+
 
 class ResidualQuantizer(nn.Module):
     """Levels of vector quantisers, each coding what the ones before left over.
@@ -201,12 +208,9 @@ class ResidualQuantizer(nn.Module):
             inside = (depth > number).to(features.dtype)[:, None, None]
             if joining is not None and number == self.join:
                 left = left + joining
-            learns = level.codebook.requires_grad
-            if learns and not level.usage.any():
-                level.align(left)
+            if level.codebook.requires_grad:
+                level.settle(left, least, generator)
             vectors = level.down(left)
-            if learns:
-                _ = level.revive(vectors, least, generator)
             index = level.nearest(vectors)
             level.track(index, memory)
             code = F.embedding(index, level.codebook)

@@ -47,9 +47,8 @@ def _begin_phases(codec: SpectralCodec, old: SpectralCodec, signal: Signal) -> N
     left = codec.phases(codec.spectra(signal))
     assert left is not None
     for level in levels[first : first + ROOM]:
-        level.align(left)
         _ = level.usage.zero_()
-        _ = level.revive(level.down(left), 1.0, generator)
+        level.settle(left, 1.0, generator)
         left = left - level.value(level.nearest(level.down(left)))
 
 
