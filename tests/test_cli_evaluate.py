@@ -213,5 +213,8 @@ def test_a_number_that_makes_no_sense_is_refused(option: str):
 
 def test_listen_writes_a_picture(tiny_model: Path, split: Path, tmp_path: Path):
     _ = pytest.importorskip("matplotlib")
-    _ = run("listen", "--model", tiny_model, "--split-dir", split, "--seconds", 0.5, "-o", tmp_path / "levels.png")
+    flags = ("--model", tiny_model, "--split-dir", split, "--seconds", 0.5, "-o", tmp_path / "levels.png", "--json")
+    told = json.loads(run("listen", *flags).stdout)
+    assert told["path"] == str(tmp_path / "levels.png")
+    assert told["track"] in [path.stem for path in split.iterdir()]
     assert (tmp_path / "levels.png").stat().st_size > 1000

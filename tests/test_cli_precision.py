@@ -57,6 +57,19 @@ def test_speed_is_told_by_part(tiny_model: Path):
     assert "same token likeliest in 100.0% of cells" in text
 
 
+def test_a_device_that_is_not_there_is_refused_by_every_door_before_any_work(
+    loop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    vary = ["vary", str(loop), "-o", str(tmp_path / "a.wav"), "--device", "cuda"]
+    for door in (vary, ["serve", "--port", "0", "--device", "cuda"]):
+        result = CliRunner().invoke(main, door)
+        assert result.exit_code == 2, result.output
+        assert "there is no device 'cuda' here" in result.stderr
+    assert not list(tmp_path.glob("a*"))
+    assert CliRunner().invoke(main, [*vary[:-1], "cpu"]).exit_code == 0
+
+
 def test_int8_is_refused_where_there_is_none(tiny_model: Path):
     with pytest.raises(ConfigError, match="int8 runs on the CPU alone, got device 'cuda'; use bf16 there"):
         _ = load(tiny_model, precision="int8", device="cuda")

@@ -26,7 +26,7 @@ def test_versions_and_machine_have_no_blanks():
     here = doctor.machine()
     assert here["cores"] >= 1
     assert here["threads"] >= 1
-    assert all(here[key] for key in ("system", "processor", "omp_wait_policy", "device"))
+    assert all(here[key] for key in ("system", "processor", "omp_wait_policy", "devices"))
 
 
 def test_a_processor_has_a_name_without_a_list_of_processors(monkeypatch: pytest.MonkeyPatch):

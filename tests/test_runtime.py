@@ -114,6 +114,17 @@ def test_models_in_fewer_bits_stay_in_torch(tiny_model: Path):
     assert load(tiny_model, runtime="openvino").coarse.transformer.run is not None
 
 
+def test_a_device_that_is_not_there_is_refused_by_name(tiny_model: Path, monkeypatch: pytest.MonkeyPatch):
+    with pytest.raises(ConfigError, match="a device must be one of cpu, cuda, mps, got 'tpu'"):
+        _ = load(tiny_model, device="tpu")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert runtime.devices() == ["cpu", "mps"]
+    for device in ("cuda", "cuda:1"):
+        with pytest.raises(ConfigError, match=f"there is no device '{device}' here, only cpu, mps"):
+            _ = load(tiny_model, device=device)
+
+
 def test_a_runtime_that_is_not_there_is_refused_by_name(tiny_model: Path, monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(ConfigError, match="must be one of torch, openvino, got 'tensorrt'"):
         _ = load(tiny_model, runtime="tensorrt")

@@ -129,7 +129,7 @@ def test_live_hands_what_it_hears_around_the_ring_and_keeps_all_that_was_played(
     monkeypatch.setattr("ostinato.serve.live.hop", hop)
     word = np.concatenate([np.zeros(8000), 0.3 * np.random.default_rng(0).standard_normal(2400)]).astype(np.float32)
     card, out = Card(word, 8000), tmp_path / "out"
-    done = listening(card, monkeypatch, tiny_model, out, "--channels", 3, "--device", "x")
+    done = listening(card, monkeypatch, tiny_model, out, "--channels", 3, "--sound-card", "x")
     assert done.exit_code == 0, done.output
     assert card.asked == [((1, 3), {"samplerate": 8000, "blocksize": 8192, "device": "x", "dtype": "float32"})]
     turns = ["channel 2, your turn in 2", "channel 3, your turn in 1", "channel 1, your turn"]
@@ -167,7 +167,7 @@ def test_live_listens_again_when_what_was_said_has_died_away(
 def test_live_says_what_the_sound_card_cannot_do(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     done = listening(Card(np.zeros(0), 8000, most=2), monkeypatch, tiny_model, tmp_path / "out", "--channels", 4)
     assert done.exit_code != 0
-    assert "Invalid number of channels; name another --device, or fewer --channels" in done.output
+    assert "Invalid number of channels; name another --sound-card, or fewer --channels" in done.output
     done = listening(Card(np.zeros(800), 8000, stops=True), monkeypatch, tiny_model, tmp_path / "out", "--minutes", 1)
     assert done.exit_code != 0
     assert "the sound card stopped" in done.output

@@ -12,6 +12,7 @@ import soundfile
 import torch
 
 from .audiofile import sha256
+from .runtime import devices
 
 LIBRARIES = ("torch", "numpy", "safetensors", "soundfile", "soxr", "pyloudnorm", "click", "rich")
 SUMS = "SHA256SUMS"
@@ -20,6 +21,12 @@ MODULES = {
     "matplotlib": ("pictures (--plot)", "pip install matplotlib"),
     "huggingface_hub": ("`models pull`", "pip install huggingface_hub"),
     "python_stretch": ("shifting pitch (--pitch)", "pip install python-stretch"),
+    "gradio": ("`serve`, the studio and HARP", "pip install 'ostinato[serve]'"),
+    "constriction": (".ost files (`compress`, `expand`)", "pip install constriction"),
+    "pythonosc": ("`unloop`", "pip install python-osc"),
+    "sounddevice": ("`telephone --live`", "pip install sounddevice"),
+    "mido": ("beats of MIDI files in `train beats` and `evaluate beats`", "pip install mido"),
+    "mir_eval": ("`evaluate beats`", "pip install mir_eval"),
     "openvino": ("speed on processors (--runtime openvino)", "pip install openvino"),
     "onnxscript": ("`export --onnx`", "pip install onnx onnxscript"),
     "zimtohrli": ("the zimtohrli score of `evaluate`", "pip install zimtohrli"),
@@ -41,15 +48,14 @@ def versions() -> dict[str, str]:
 
 def machine() -> dict[str, Any]:
     """What computes here: processor, cores, threads, wait policy and accelerator."""
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
         "system": platform.platform(terse=True),
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "threads": torch.get_num_threads(),
         "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY", "not set"),
-        "gpu": gpu,
-        "device": "cuda" if gpu else "cpu",
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "devices": ", ".join(devices()),
     }
 
 

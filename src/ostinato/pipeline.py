@@ -380,17 +380,17 @@ def load(
     Args:
         model: its name or folder.
         precision: of the models: "fp32", "bf16", or "int8" on a CPU. The codec always computes in fp32.
-        device: where the models compute; the codec stays on the CPU.
+        device: where the models compute, "cpu", "cuda" or "mps"; the codec stays on the CPU.
         runtime: what computes all that is in fp32: "torch", or "openvino" on a CPU, for one caller at a time.
 
     Raises:
         CheckpointError: there is no such model, or its parts are damaged or do not fit each other.
-        ConfigError: there is no such precision or runtime, or not on this device.
+        ConfigError: there is no such precision, runtime or device, or they do not go together.
         MissingPartError: the runtime is not installed.
     """
-    check_runtime(runtime, device)
     if precision == "int8" and device != "cpu":
         raise ConfigError(f"int8 runs on the CPU alone, got device '{device}'; use bf16 there")
+    check_runtime(runtime, device)
     folder = folder_of(model)
     codec = load_codec(folder / "codec")
     coarse_size, fine_size = (read_config(folder / part, LMConfig) for part in PARTS[1:])

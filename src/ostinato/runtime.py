@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 
-from torch import get_num_threads
+import torch
 
 from .codec import SpectralCodec
 from .errors import ConfigError, MissingPartError
@@ -11,10 +11,17 @@ from .lm import MaskedModel
 from .nn.laid import lay_out
 
 RUNTIMES = ("torch", "openvino")
+DEVICES = ("cpu", "cuda", "mps")
+
+
+def devices() -> list[str]:
+    """Where models can compute here, of `DEVICES`."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    return [device for device in DEVICES if there.get(device, True)]
 
 
 def check_runtime(runtime: str, device: str) -> None:
-    """See that there is such a runtime, here and on this device.
+    """See that there is such a runtime and such a device here, and that they go together.
 
     Raises:
         ConfigError: there is none. MissingPartError: it is not installed.
@@ -23,6 +30,10 @@ def check_runtime(runtime: str, device: str) -> None:
         raise ConfigError(f"a runtime must be one of {', '.join(RUNTIMES)}, got '{runtime}'")
     if runtime == "openvino" and device != "cpu":
         raise ConfigError(f"openvino computes on the CPU, got device '{device}'; leave the runtime out there")
+    if device.partition(":")[0] not in DEVICES:
+        raise ConfigError(f"a device must be one of {', '.join(DEVICES)}, got '{device}'")
+    if device.partition(":")[0] not in devices():
+        raise ConfigError(f"there is no device '{device}' here, only {', '.join(devices())}; see `ostinato doctor`")
     if runtime == "openvino" and find_spec("openvino") is None:
         raise MissingPartError("for --runtime openvino, `openvino` is needed: pip install openvino")
 
@@ -41,7 +52,7 @@ def hand_over(runtime: str, codec: LAC | SpectralCodec, *models: MaskedModel) ->
 
     if isinstance(codec, LAC):
         for stage in (*codec.encoder.stages, *codec.decoder.stages):
-            stage.at_once = get_num_threads()
+            stage.at_once = torch.get_num_threads()
             stage.run = compiled_layers(stage.part, stage.at_once)
     for model in whole:
         model.transformer.run = compiled_transformer(model.transformer)

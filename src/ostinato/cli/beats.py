@@ -11,7 +11,7 @@ from ..grids import tempo
 from ..listening import listen
 from ..longplay import file_pieces
 from ..types import Beats
-from .common import as_json, show, sound, spare, table
+from .common import as_json, progress, show, sound, spare, table
 from .flags import beat_options, given
 
 
@@ -28,7 +28,9 @@ def beats(sound: Path, out: Path | None, loop: bool, as_json: bool, **flags: Any
         spare(sound, out)
         _ = beatsfile.check_writable(out)
     known = Heard(beats=source.beats)
-    found = listen(file_pieces(sound), {"beats"}, known, tracker=source.tracker, circular=loop).beats or Beats(())
+    with progress() as watch:
+        watch("listening", 0, 1)
+        found = listen(file_pieces(sound), {"beats"}, known, tracker=source.tracker, circular=loop).beats or Beats(())
     if out is not None:
         beatsfile.write(out, found)
     speed = tempo(found)

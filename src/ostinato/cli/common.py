@@ -20,7 +20,7 @@ from ..errors import ConfigError, OstinatoError
 from ..hints import describe
 from ..nn.lower import PRECISIONS
 from ..prompts import Prompt
-from ..runtime import RUNTIMES
+from ..runtime import DEVICES, RUNTIMES
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Watch = Callable[[str, int, int], None]
@@ -40,6 +40,9 @@ runtime_option = click.option(
     default="torch",
     show_default=True,
     help="What computes what is in fp32: openvino is faster on a processor.",
+)
+device_option = click.option(
+    "--device", type=click.Choice(DEVICES), default="cpu", show_default=True, help="Where the models compute."
 )
 sound = click.argument("sound", type=click.Path(path_type=Path))
 

@@ -152,13 +152,15 @@ def prompts(
 @evaluate.command()
 @shared
 @click.option("-o", "--out", type=Path, required=True, help="The PNG to write.")
-def listen(model: str, split_dir: str, seconds: float, seed: int, out: Path) -> None:
+@as_json
+def listen(model: str, split_dir: str, seconds: float, seed: int, out: Path, as_json: bool) -> None:
     """A picture of one passage and its reconstructions. MODEL may be a codec checkpoint."""
     _ = writable(out, (".png",))
     coder, _ = codec_of(model)
     passage = passages(Path(split_dir), 1, seconds, seed, coder.grid.sample_rate)[0]
     draw_levels(coder, passage.audio, out)
-    click.echo(f"{out}: {passage.track} from {passage.start:.1f} s")
+    told = {"path": str(out), "track": passage.track, "start": round(passage.start, 3)}
+    show(told, f"{out}: {passage.track} from {passage.start:.1f} s", json_wanted=as_json)
 
 
 @evaluate.command(name="card")

@@ -103,7 +103,7 @@ def _listed(known: Registry[Any]) -> tuple[dict[str, Any], str]:
 def doctor(context: click.Context, model: str, as_json: bool) -> None:
     """Look at the machine and the model; exits with 1 when the model is not whole."""
     machine = examination.machine()
-    device = machine["device"]
+    device = "cuda" if machine["gpu"] else "cpu"
     speeds = {
         "fp32": round(matmul_speed(torch.float32, device=device)),
         "bf16": round(matmul_speed(torch.bfloat16, device=device)),

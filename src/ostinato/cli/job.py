@@ -27,7 +27,17 @@ from ..sampling import Sampler, samplers
 from ..stretch import stretched_heard, stretched_samples
 from ..takes import draft_of, tokens, usual_loudness
 from ..tree import about
-from .common import Command, Finite, Watch, Within, duration, knob_flags, precision_option, runtime_option
+from .common import (
+    Command,
+    Finite,
+    Watch,
+    Within,
+    device_option,
+    duration,
+    knob_flags,
+    precision_option,
+    runtime_option,
+)
 from .flags import Given
 
 USUAL = "medium variation"
@@ -77,6 +87,7 @@ way_options = together(
     click.option("--loop", is_flag=True, help="SOUND goes round: make the end of each take meet its start."),
     precision_option,
     runtime_option,
+    device_option,
 )
 control_options = together(
     click.option(
@@ -253,7 +264,7 @@ def how_of(flags: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ConfigError: no such sampler or knob, or a value does not fit.
     """
-    ways = {way: flags[way] for way in ("precision", "runtime", "redraw", "loop", "unlock", "loudness")}
+    ways = {way: flags[way] for way in ("precision", "runtime", "device", "redraw", "loop", "unlock", "loudness")}
     lock = tuple(parse_hint(text) for text in flags["lock"])
     return {"coarse": coarse_of(flags), "fine": fine_of(flags["fine"]), "lock": lock, **ways}
 
@@ -309,6 +320,7 @@ def job_of(
     *,
     precision: str = "fp32",
     runtime: str = "torch",
+    device: str = "cpu",
     continued: bool = False,
     **how: Any,
 ) -> Job:
@@ -319,7 +331,7 @@ def job_of(
         ConfigError: the sound is to be a loop, and goes on from a take that is none.
         PromptError: the prompt asks for what the sound does not have.
     """
-    pipeline, facts = load(model, precision=precision, runtime=runtime), audiofile.info(sound)
+    pipeline, facts = load(model, precision=precision, device=device, runtime=runtime), audiofile.info(sound)
     ready()
     if continued:
         parent, encoded = draft_of(pipeline, sound, loop=how["loop"])

@@ -19,12 +19,12 @@ from .common import Within, from_flags, knob_flags, show
 from .job import together
 
 RING = "ring.wav"
-LIVE = frozenset({"live", "device", "minutes", "ring", *knobs(Room)})
+LIVE = frozenset({"live", "sound_card", "minutes", "ring", *knobs(Room)})
 """The flags that say nothing about hops."""
 
 live_options = together(
     click.option("--live", is_flag=True, help="Listen to a microphone, and play the ring; needs no SOUND."),
-    click.option("--device", metavar="NAME", help="The sound card.  [default: the system's]"),
+    click.option("--sound-card", metavar="NAME", help="The sound card.  [default: the system's]"),
     click.option("--minutes", type=Within(0, 1440, min_open=True), default=60.0, help="How long to listen."),
     click.option(
         "--ring", type=click.IntRange(2, 64), metavar="N", help=f"Write {RING}: the hops around N loudspeakers."
@@ -51,7 +51,7 @@ def live(out: Path, flags: dict[str, Any]) -> None:
     pipeline = load(flags["model"])
     seconds = 60 * flags["minutes"]
     with ring_file(target, room.rate, room.channels, seconds) as keep:
-        how = {"device": flags["device"], "seconds": seconds, "seed": flags["seed"]}
+        how = {"device": flags["sound_card"], "seconds": seconds, "seed": flags["seed"]}
         telephone(pipeline, ring, **how, say=partial(click.echo, err=True), keep=keep)
     told = {"path": str(target), "channels": room.channels, "seconds": round(soundfile.info(target).duration, 3)}
     show(told, str(target), json_wanted=flags["as_json"])

@@ -100,7 +100,7 @@ def telephone(
         )
     except (card.PortAudioError, ValueError) as error:
         raise AudioError(
-            f"the sound card does not do that: {error}; name another --device, or fewer --channels"
+            f"the sound card does not do that: {error}; name another --sound-card, or fewer --channels"
         ) from None
     until = time.monotonic() + seconds
     try:

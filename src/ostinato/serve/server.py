@@ -14,6 +14,7 @@ from typing import Any
 
 from ..config import config, knob
 from ..errors import MissingPartError, OstinatoError
+from ..runtime import DEVICES
 from . import looper
 from .desk import Desk
 from .guard import LOCAL, Guard
@@ -33,6 +34,7 @@ class Place:
     host: str = knob("address to listen at; 0.0.0.0 lets the whole network in", default="127.0.0.1")
     port: int = knob("port to listen at; 0 takes a free one", default=7860, low=0, high=65535)
     model: str = knob("the usual model: a name or a folder", default="default")
+    device: str = knob("where the models compute", default="cpu", choices=DEVICES)
     folder: str = knob("where files are kept while it runs; nothing means the user's folder", default="")
     prefix: str = knob("path before all addresses, where a proxy in front of it has one, such as /loops", default="")
     pad: float = knob("time between signs of life on a program's stream", default=10.0, unit="s", low=0.1, high=60)
@@ -64,7 +66,7 @@ def check_parts() -> None:
 @contextmanager
 def open_desk(place: Place, limits: Limits) -> Iterator[Desk]:
     """The service behind all doors, its models loaded; all its files are gone afterwards."""
-    workshop = Workshop(place.model)
+    workshop = Workshop(place.model, place.device)
     kept = {"age": limits.hours * 3600, "size": limits.kept * 1_000_000}
     with Store(Path(place.folder) if place.folder else None, **kept) as store:
         service = Service(idle=store.sweep)

@@ -95,14 +95,15 @@ class Workshop:
     Args:
         model: name or folder of the model that is used unless a client names another, and where it names one that is
             not here.
+        device: where the models compute.
 
     Raises:
-        CheckpointError: there is no such model, or it is damaged.
+        CheckpointError: there is no such model, or it is damaged. ConfigError: there is no such device.
     """
 
-    def __init__(self, model: str | Path = "default") -> None:
-        self._default = str(model)
-        self.main = load(model)
+    def __init__(self, model: str | Path = "default", device: str = "cpu") -> None:
+        self._default, self._device = str(model), device
+        self.main = load(model, device=device)
         self._others: OrderedDict[str, Pipeline] = OrderedDict()
 
     @property
@@ -125,7 +126,7 @@ class Workshop:
         if name not in self._others:
             while len(self._others) >= OTHERS:
                 _ = self._others.popitem(last=False)
-            self._others[name] = load(name)
+            self._others[name] = load(name, device=self._device)
         self._others.move_to_end(name)
         return self._others[name]
 
