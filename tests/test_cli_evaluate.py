@@ -191,7 +191,8 @@ def test_a_card_measures_a_stale_part_anew(tiny_model: Path, tmp_path: Path, mon
     _ = run("card", "--model", tiny_model, "--split-dir", tmp_path, "-o", tmp_path)
     assert asked == [tmp_path]
     assert "0.123 [0.100, 0.200]" in (tmp_path / "README.md").read_text()
-    assert json.loads((tmp_path / "card.json").read_text())["prompts"]["hash"] == subject.hash
+    assert json.loads((tmp_path / "card.json").read_text())["prompts"]["hash"] == f"{subject.hash} {subject.samplers}"
+    assert subject.samplers == "confidence:temperature=0.85, then mean"
 
 
 def test_a_run_without_a_stage_is_refused(tiny_model: Path, tmp_path: Path):

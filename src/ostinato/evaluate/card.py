@@ -24,17 +24,21 @@ FIGURES, PAGE = "card.json", "README.md"
 
 @dataclass(frozen=True)
 class About:
-    """What the figures are about: a model by name and hash, its codec's hash and grid, and the bytes of its weights."""
+    """What the figures are about: a model by name and hash, its codec's hash and grid, and the bytes of its weights.
+
+    `samplers` are those that fill its takes.
+    """
 
     name: str
     hash: str
     codec: str
     grid: dict[str, int]
     bytes: int
+    samplers: str = ""
 
     def hash_for(self, part: str) -> str:
-        """The hash of what a part of a card measures: of the codec alone, or of the whole model."""
-        return self.codec if part == "codec" else self.hash
+        """What a part of a card measures: the hash of the codec, or of the whole model, of takes with the samplers."""
+        return {"codec": self.codec, "prompts": f"{self.hash} {self.samplers}".strip()}.get(part, self.hash)
 
 
 def read_figures(path: Path) -> Figures:

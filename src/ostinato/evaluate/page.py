@@ -107,7 +107,7 @@ def _intro(about: About) -> str:
         f"# Model card: {about.name}\n\n"
         f"A codec of {grid['codebooks']} codebooks of {grid['vocabulary']} values at {rate:.1f} frames a second "
         f"({grid['sample_rate']} Hz, hop {grid['hop']}), a coarse and a fine masked model over its tokens. "
-        f"Weights: {about.bytes / 1e6:.1f} MB, hash `{about.hash}`.\n\n"
+        f"Weights: {about.bytes / 1e6:.1f} MB, hash `{about.hash}`. Takes are filled by `{about.samplers}`.\n\n"
         "`ostinato evaluate card` wrote this page from `card.json`; the command under each table measures its figures "
         "again. Square brackets hold the bounds of 95 % of bootstrap means over passages."
     )

@@ -5,15 +5,18 @@ from pathlib import Path
 
 from ..checkpoint import CONFIG, WEIGHTS, digest, load_codec
 from ..codec import Codec
-from ..pipeline import Pipeline, load
+from ..config import unparse_named
+from ..pipeline import COARSE, FINE, Pipeline, load
+from ..sampling import samplers
 from .card import About
 from .prediction import Stage
 
 
 def about(pipeline: Pipeline) -> About:
-    """Name, hashes, grid and size of a model."""
+    """Name, hashes, grid and size of a model, and the samplers that are usual."""
     size = sum(path.stat().st_size for path in pipeline.folder.glob(f"*/{WEIGHTS}"))
-    return About(pipeline.name, pipeline.hash, pipeline.codec_hash, asdict(pipeline.grid), size)
+    ways = ", then ".join(unparse_named(samplers, each) for each in (COARSE, FINE))
+    return About(pipeline.name, pipeline.hash, pipeline.codec_hash, asdict(pipeline.grid), size, ways)
 
 
 def stages(pipeline: Pipeline) -> list[Stage]:
