@@ -9,6 +9,7 @@ from ostinato.circle import decode_circle, encode_circle
 from ostinato.codec import Codec, SpectralCodec
 from ostinato.dsp import overlap_add
 from ostinato.metrics import seam
+from ostinato.nn.quantize import ResidualQuantizer
 from ostinato.types import Codes, CodesStream, Grid, MeansStream, Signal, SignalStream
 from tests import tiny
 
@@ -66,6 +67,7 @@ class Lapped:
     grid = Grid(codebooks=2 * HOP, vocabulary=1 << 16)
     reach = period = 1
     draws_phases = False
+    quantizer = ResidualQuantizer(1, 1, 2, 1)
     window = torch.hann_window(2 * HOP).sqrt()
 
     def encode(self, signal: Signal) -> Codes:

@@ -24,7 +24,7 @@ class LoopConfig:
 
     steps: int = knob("steps in all", default=20000, low=1)
     seed: int = knob("where all chance of the run comes from", default=0, low=0)
-    log_every: int = knob("distance of log lines", default=20, unit="steps", low=1)
+    log_every: int = knob("distance of log lines after the first", default=20, unit="steps", low=1)
     validate_every: int = knob("distance of held-out scores", default=400, unit="steps", low=1)
     checkpoint_minutes: float = knob("distance of checkpoints", default=10.0, unit="minutes", low=0)
 
@@ -72,7 +72,7 @@ def run(
             done, now = index + 1, time.monotonic()
             seconds, clock = seconds + now - clock, now
             last = done == settings.steps or stop.is_set()
-            if done % settings.log_every == 0 or last:
+            if done == 1 or done % settings.log_every == 0 or last:
                 _log(folder, watch, {"step": done, "hours": seconds / 3600, **figures})
             if done % settings.validate_every == 0 or done == settings.steps:
                 scores = job.validate()
