@@ -513,12 +513,9 @@ def test_a_picture_is_drawn_on_wish(loop: Path, out: Path, tiny_model: Path):
     assert names(out) == ["a.png", "a.wav"]
 
 
-@pytest.mark.parametrize(("at", "cut", "passes"), [(1, 1, 2), (5, 5, 6), (7, 7, 8)])
-def test_ctrl_c_gives_the_take_as_far_as_it_is_and_the_command_for_it(
-    loop: Path, out: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, at: int, cut: int, passes: int
-):
+def interrupt(monkeypatch: pytest.MonkeyPatch, at: int) -> list[Any]:
+    """Ctrl-C is pressed in pass `at` of the models; the list fills with the model of each pass."""
     seen: list[Any] = []
-    handler = signal.getsignal(signal.SIGINT)
     usual = MaskedModel.hidden_logits
 
     def interrupting(self: MaskedModel, *grid: Any, **more: Any) -> Any:
@@ -528,6 +525,14 @@ def test_ctrl_c_gives_the_take_as_far_as_it_is_and_the_command_for_it(
         return usual(self, *grid, **more)
 
     monkeypatch.setattr(MaskedModel, "hidden_logits", interrupting)
+    return seen
+
+
+@pytest.mark.parametrize(("at", "cut", "passes"), [(1, 1, 2), (5, 5, 6), (7, 7, 8)])
+def test_ctrl_c_gives_the_take_as_far_as_it_is_and_the_command_for_it(
+    loop: Path, out: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, at: int, cut: int, passes: int
+):
+    seen, handler = interrupt(monkeypatch, at), signal.getsignal(signal.SIGINT)
     result = run("vary", loop, "-o", out / "a.wav", "--model", tiny_model, "--takes", 1, "--json")
     assert (result.exit_code, result.stderr, len(seen)) == (130, "ostinato: stopped\n", passes)
     made = json.loads(result.stdout)
@@ -546,22 +551,13 @@ def test_ctrl_c_in_the_last_passes_leaves_nothing_out(
     loop: Path, out: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """Nothing was left to be cut short: the take is the one that was asked for, and no other follows."""
-    usual = MaskedModel.hidden_logits
     for at in (8, 9):
-        seen: list[Any] = []
-
-        def interrupting(self: MaskedModel, *grid: Any, at: int = at, seen: list[Any] = seen, **more: Any) -> Any:
-            seen.append(self)
-            if len(seen) == at:
-                os.kill(os.getpid(), signal.SIGINT)
-            return usual(self, *grid, **more)
-
-        monkeypatch.setattr(MaskedModel, "hidden_logits", interrupting)
-        result = run("vary", loop, "-o", out / "a.wav", "--model", tiny_model, "--takes", 2, "--json")
+        with monkeypatch.context() as pressed:
+            seen = interrupt(pressed, at)
+            result = run("vary", loop, "-o", out / "a.wav", "--model", tiny_model, "--takes", 2, "--json")
         assert (result.exit_code, result.stderr, len(seen)) == (130, "ostinato: stopped\n", 9)
         made = json.loads(result.stdout)
         assert (made["stopped"], [take["cut"] for take in made["takes"]]) == (True, [None])
-        monkeypatch.setattr(MaskedModel, "hidden_logits", usual)
         _ = data(run("vary", loop, "-o", out / "b.wav", "--model", tiny_model, "--json"))
         assert torch.equal(audiofile.read(out / "b.wav").wave, audiofile.read(out / "a-1.wav").wave)
 

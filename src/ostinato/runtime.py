@@ -30,9 +30,10 @@ def check_runtime(runtime: str, device: str) -> None:
         raise ConfigError(f"a runtime must be one of {', '.join(RUNTIMES)}, got '{runtime}'")
     if runtime == "openvino" and device != "cpu":
         raise ConfigError(f"openvino computes on the CPU, got device '{device}'; leave the runtime out there")
-    if device.partition(":")[0] not in DEVICES:
+    kind = device.partition(":")[0]
+    if kind not in DEVICES:
         raise ConfigError(f"a device must be one of {', '.join(DEVICES)}, got '{device}'")
-    if device.partition(":")[0] not in devices():
+    if kind not in devices():
         raise ConfigError(f"there is no device '{device}' here, only {', '.join(devices())}; see `ostinato doctor`")
     if runtime == "openvino" and find_spec("openvino") is None:
         raise MissingPartError("for --runtime openvino, `openvino` is needed: pip install openvino")

@@ -10,7 +10,7 @@ from ..errors import ConfigError
 from ..types import CodedMean, Codes, HiddenLogits, Hurry, Mask, Predict, Watch
 from .passes import ROWS
 from .plug import samplers
-from .steps import COLDEST, drawn
+from .steps import likelihood, picked
 
 
 @samplers("mean")
@@ -58,6 +58,6 @@ class Mean:
 
     def _likely(self, logits: Float[Tensor, "cell vocab"], noise: Float[Tensor, " cell"]) -> HiddenLogits:
         """How likely each token is, with what is drawn likelier than it is."""
-        guess = drawn(logits, self.temperature, noise)[:, None]
-        likely = (logits / max(self.temperature, COLDEST)).softmax(-1) * (1 - self.draw)
-        return likely.scatter_add_(1, guess, likely.new_full(guess.shape, self.draw))
+        likely = likelihood(logits, self.temperature)
+        guess = picked(likely, noise)[:, None]
+        return (likely * (1 - self.draw)).scatter_add_(1, guess, likely.new_full(guess.shape, self.draw))

@@ -26,19 +26,29 @@ def cosine_left(step: int, steps: int, total: Int[Tensor, " batch"]) -> Int[Tens
 def drawn(
     logits: Float[Tensor, "hidden vocab"], temperature: float, noise: Float[Tensor, " hidden"]
 ) -> Int[Tensor, " hidden"]:
-    """A token for each cell, each as likely as the softmax of the logits over the temperature says.
+    """A token for each cell, each as likely as `likelihood` says; noise is even between 0 and 1."""
+    return picked(likelihood(logits, temperature), noise)
 
-    Tokens lie side by side from 0 to 1, each as long as it is likely, and the noise falls on one of them.
+
+def likelihood(logits: Float[Tensor, "hidden vocab"], temperature: float) -> Float[Tensor, "hidden vocab"]:
+    """How likely each token is: the softmax of the logits over the temperature.
 
     Args:
         logits: those of tokens that are never to be drawn are minus infinity.
         temperature: 0 counts as 2^-100. Float logits that differ at all are then so far apart that the likeliest token
             has all the likelihood.
-        noise: even between 0 and 1, one number for each cell.
+    """
+    return (logits / max(temperature, COLDEST)).softmax(-1)
+
+
+def picked(likely: Float[Tensor, "hidden vocab"], noise: Float[Tensor, " hidden"]) -> Int[Tensor, " hidden"]:
+    """A token for each cell, each as likely as told, with one even number between 0 and 1 for each.
+
+    Tokens lie side by side from 0 to 1, each as long as it is likely, and the noise falls on one of them.
 
     Source: inversion, Devroye, "Non-uniform random variate generation" (1986), section III.2.
     """
-    upto = (logits / max(temperature, COLDEST)).softmax(-1).cumsum(-1)
+    upto = likely.cumsum(-1)
     return torch.searchsorted(upto, noise[:, None] * upto[:, -1:], right=True)[:, 0]
 
 
